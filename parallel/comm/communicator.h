@@ -1,0 +1,108 @@
+// One group of ranks and the collectives they run together.
+//
+// This is the only door to other ranks. MpiCommunicator carries CPU tensors, LocalCommunicator
+// the threads of one process. Calls match by order: every rank of the group issues the same
+// calls in the same order. All sums are taken element by element in rank order, in fp32 for
+// 16-bit inputs, so every rank gets the same bits and no backend's algorithm shows.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cloze {
+
+enum class ReduceOp : std::uint8_t { kSum, kMax };
+
+// A collective in flight. Holds its tensors until wait() returns, so a caller may drop its own
+// handles. Destroying one that was never waited for is a bug and terminates, as with
+// std::thread; while an exception unwinds the stack it leaks its tensors instead, since a
+// transfer may still write to them and the process is ending.
+class [[nodiscard]] Work {
+ public:
+  // What a backend must know to finish one call: MPI requests, a CUDA event.
+  struct Pending {
+    virtual ~Pending() = default;
+    // CPU: blocks this thread. CUDA: makes the current stream wait, not the host.
+    virtual void wait() = 0;
+    // True when wait() would not block. Also gives the backend a chance to make progress.
+    virtual bool test() = 0;
+  };
+
+  Work() = default;  // Nothing to wait for.
+  Work(std::unique_ptr<Pending> pending, std::vector<at::Tensor> tensors);
+  Work(Work&&) noexcept = default;
+  Work& operator=(Work&&) = delete;  // Would drop the one in flight.
+  ~Work();
+
+  bool test();
+  void wait();
+
+ private:
+  std::unique_ptr<Pending> pending_;
+  std::vector<at::Tensor> tensors_;
+};
+
+// One side of a point-to-point transfer, for exchange().
+struct Transfer {
+  at::Tensor tensor;  // Contiguous; its bytes are sent, or received into.
+  int peer;           // Rank in the group.
+};
+
+class Communicator {
+ public:
+  Communicator(std::string name, int rank, int size);
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+  virtual ~Communicator() = default;
+
+  const std::string& name() const { return name_; }  // "tensor", "data", ...: for errors, traces.
+  int rank() const { return rank_; }                 // In this group: 0 <= rank < size.
+  int size() const { return size_; }
+
+  // In place. `tensor` ends as the reduction over all ranks, the same bits on each.
+  Work all_reduce(at::Tensor tensor, ReduceOp op);
+
+  // input [n, ...] of every rank, in rank order -> output [size * n, ...].
+  Work all_gather(at::Tensor output, at::Tensor input);
+
+  // input [size * n, ...], reduced; rank r keeps rows [r * n, (r + 1) * n) -> output [n, ...].
+  Work reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op);
+
+  // Row block r of `input` goes to rank r; row counts per rank, in rank order. Bytes only.
+  Work all_to_all(at::Tensor output, at::Tensor input, std::span<const std::int64_t> output_rows,
+                  std::span<const std::int64_t> input_rows);
+
+  // In place. `tensor` ends as the root's.
+  Work broadcast(at::Tensor tensor, int root);
+
+  // Posts all transfers together, so that no order of sends and receives can deadlock.
+  Work exchange(std::span<const Transfer> sends, std::span<const Transfer> receives);
+
+  // Returns when every rank has called it.
+  void barrier();
+
+ private:
+  // The public calls check shapes and devices once, then come here. A backend moves bytes and
+  // checks nothing. Never called for a group of one.
+  virtual Work do_all_reduce(at::Tensor tensor, ReduceOp op) = 0;
+  virtual Work do_all_gather(at::Tensor output, at::Tensor input) = 0;
+  virtual Work do_reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;
+  virtual Work do_all_to_all(at::Tensor output, at::Tensor input,
+                             std::span<const std::int64_t> output_rows,
+                             std::span<const std::int64_t> input_rows) = 0;
+  virtual Work do_broadcast(at::Tensor tensor, int root) = 0;
+  virtual Work do_exchange(std::span<const Transfer> sends, std::span<const Transfer> receives) = 0;
+  virtual void do_barrier() = 0;
+
+  const std::string name_;
+  const int rank_;
+  const int size_;
+};
+
+}  // namespace cloze
