@@ -1,0 +1,43 @@
+// The groups one rank belongs to: a communicator for each axis of the mesh, and those that cross
+// axes.
+#pragma once
+
+#include <memory>
+
+#include "parallel/comm/communicator.h"
+#include "parallel/comm/local_communicator.h"
+#include "parallel/comm/mpi_session.h"
+#include "parallel/mesh/mesh.h"
+
+namespace cloze {
+
+struct Groups {
+  Mesh mesh;
+  int world_rank;
+  Coordinates at;  // Where this rank stands on the mesh.
+
+  std::unique_ptr<Communicator> world;
+  std::unique_ptr<Communicator> tensor;
+  std::unique_ptr<Communicator> data;
+  std::unique_ptr<Communicator> context;
+  // The stages in order. Activations and gradients travel apart, so that neither waits for the
+  // other's order.
+  std::unique_ptr<Communicator> pipeline_forward;
+  std::unique_ptr<Communicator> pipeline_backward;
+  // Ranks with the same data and context place: together they hold one model.
+  std::unique_ptr<Communicator> model;
+  // First and last stage, who share a tied embedding. A stage between is alone in a group of one.
+  std::unique_ptr<Communicator> embedding;
+  // Consecutive tensor ranks that hold the same kv head; one rank when there are enough heads.
+  std::unique_ptr<Communicator> kv_replicas;
+};
+
+// `kv_replicas`: how many tensor ranks hold the same kv head; divides mesh.degrees().tensor.
+// Every rank of the session calls it. Throws Error kUsage when the job has not as many ranks as
+// the mesh, and says how to launch it.
+Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas);
+
+// The same for the thread that is `rank` of `world`.
+Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas);
+
+}  // namespace cloze
