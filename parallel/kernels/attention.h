@@ -1,0 +1,55 @@
+// Attention with interval masks: query t sees keys [lo[t], hi[t]), one rule for causal, prefix
+// and packed documents. Tiled, with online softmax (Dao, "FlashAttention-2"); no [tokens, tokens]
+// array exists. T: double, float, BFloat16, Float16.
+#pragma once
+
+#include <cstdint>
+
+#include "parallel/kernels/accumulator.h"
+
+namespace cloze {
+
+struct AttentionShape {
+  std::int64_t tokens = 0;
+  std::int64_t heads = 0;     // Query heads here.
+  std::int64_t kv_heads = 0;  // Divides heads; query head i uses kv head i / (heads / kv_heads).
+  std::int64_t head_dim = 0;
+  // Elements from token to token, so that q, k and v may be views of one fused buffer. Within a
+  // token the heads lie side by side.
+  std::int64_t q_stride = 0;    // Of q and dq.
+  std::int64_t kv_stride = 0;   // Of k, v, dk, dv.
+  std::int64_t out_stride = 0;  // Of out and dout.
+  double scale = 1.0;           // Of the scores before softmax.
+};
+
+// Drops attention probabilities. The bit of a pair of tokens is keyed by (ordinal of the query's
+// row, layer, global head, query index in the row, key index in the row): the same on every
+// layout and in the backward pass. Element of the stream RandomDomain::kAttentionDropout:
+// (head * seq_length + query) * seq_length + key; kept when bits * 2^-32 >= p.
+struct AttentionDropout {
+  double p = 0.0;  // Share dropped, 0 <= p < 1; kept ones are scaled by 1 / (1 - p).
+  std::uint64_t seed = 0;
+  std::uint32_t layer = 0;
+  const std::int64_t* ordinals = nullptr;      // [tokens], of the token's row.
+  const std::int32_t* index_in_row = nullptr;  // [tokens]
+  std::int64_t first_head = 0;                 // Global number of query head 0 here.
+  std::int64_t seq_length = 0;                 // Of a row.
+};
+
+// q [tokens, heads, head_dim], k, v [tokens, kv_heads, head_dim], out [tokens, heads, head_dim]
+// with the strides of `shape`; lo, hi [tokens], 0 <= lo, hi <= tokens, empty when lo >= hi.
+// lse [heads, tokens]: ln of the sum of exp of the scaled scores. A token with an empty interval
+// gets out = 0 and lse = -infinity. `dropout` may be null.
+template <class T>
+void attention_forward(const AttentionShape& shape, const T* q, const T* k, const T* v,
+                       const std::int32_t* lo, const std::int32_t* hi,
+                       const AttentionDropout* dropout, T* out, Accumulator<T>* lse);
+
+// dq, dk, dv are written (not added to), with the strides of q, k, v; out and lse are forward's.
+template <class T>
+void attention_backward(const AttentionShape& shape, const T* dout, const T* q, const T* k,
+                        const T* v, const T* out, const Accumulator<T>* lse, const std::int32_t* lo,
+                        const std::int32_t* hi, const AttentionDropout* dropout, T* dq, T* dk,
+                        T* dv);
+
+}  // namespace cloze
