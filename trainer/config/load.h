@@ -13,7 +13,7 @@ namespace cloze {
 
 // One violated rule or syntax problem. Printed as file:line:column: what; fix.
 struct Problem {
-  std::string file;  // "--set path=value" for an option of the command line.
+  std::string file;  // "--set" for options of the command line; then line counts the options.
   int line = 0;      // From 1; 0 when the problem has no place, such as a missing key.
   int column = 0;    // From 1, characters.
   std::string what;
