@@ -18,13 +18,15 @@ The batch is that of data/batch.h: `rows` rows one after another, one entry a to
 usage: model_oracle.py [OUTPUT FOLDER]     default: tests/golden/model
 """
 
+import json
 import math
 import pathlib
+import struct
 import sys
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from transformers import GlmConfig, GlmForCausalLM, GPT2Config, GPT2LMHeadModel
 from transformers.models.glm import modeling_glm
 
@@ -289,7 +291,8 @@ def check_glm2021():
         vocab_size=c["vocab_size"], n_positions=c["max_position_embeddings"] + 1,
         n_embd=c["hidden_size"], n_layer=c["num_hidden_layers"], n_head=c["num_attention_heads"],
         n_inner=c["intermediate_size"], activation_function="gelu_new",
-        layer_norm_epsilon=c["norm_eps"], bos_token_id=None, eos_token_id=None, attn_implementation="eager")).double().eval()
+        layer_norm_epsilon=c["norm_eps"], bos_token_id=None, eos_token_id=None,
+        attn_implementation="eager")).double().eval()
     state = {"wte.weight": w["model.embed_tokens.weight"],
              "wpe.weight": w["model.position_embeddings.weight"]
              + w["model.block_position_embeddings.weight"][0],
@@ -331,10 +334,20 @@ def strings(*groups):
 
 
 def write(path, tensors, metadata):
-    save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, path,
-              metadata=metadata)
-    path.chmod(0o644)
-    print(f"{path}: {path.stat().st_size} bytes")
+    """A safetensors file whose bytes depend on its content alone (the library's header does not)."""
+    kinds = {torch.float64: "F64", torch.int32: "I32", torch.uint8: "U8"}
+    header, data = {"__metadata__": metadata}, b""
+    # Wide elements first, so that every tensor is aligned.
+    for name, value in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        piece = value.detach().contiguous().numpy().tobytes()
+        header[name] = {"dtype": kinds[value.dtype], "shape": list(value.shape),
+                        "data_offsets": [len(data), len(data) + len(piece)]}
+        data += piece
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    assert all(torch.equal(value, tensors[name]) for name, value in load_file(path).items())
+    print(f"{path.name}: {path.stat().st_size} bytes")
 
 
 def write_golden(path, config, shape, parameters, rename, logits_of, batch, steps):
