@@ -1,0 +1,28 @@
+// Cuts a model's layers into pipeline stages.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "configs/schema/run.pb.h"
+#include "parallel/mesh/shard.h"
+
+namespace cloze {
+
+// Relative work of the parts of a model, for one token.
+struct LayerCosts {
+  double layer;
+  double embedding;  // On the first stage.
+  double head;       // On the last.
+};
+
+LayerCosts layer_costs(const config::Model& model);
+
+// The cut that makes the most loaded stage lightest; each stage has at least one layer, and of
+// equal cuts the one that gives the earlier stages more.
+std::vector<Range> cut_by_cost(std::int64_t num_layers, int num_stages, const LayerCosts& costs);
+
+// `stage_layers` where given, else the cut by cost.
+std::vector<Range> cut_stages(const config::Model& model, const config::Parallel& parallel);
+
+}  // namespace cloze
