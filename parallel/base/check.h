@@ -39,13 +39,13 @@ class Error : public std::runtime_error {
   std::string fix_;
 };
 
-// str("tp ", 4) == "tp 4".
-template <typename... Parts>
-std::string str(const Parts&... parts) {
+// str("tp ", 4) == "tp 4". An object, not a function, so that LibTorch's function of that name is
+// not found beside it.
+inline constexpr auto str = [](const auto&... parts) {
   std::ostringstream stream;
   (stream << ... << parts);
   return stream.str();
-}
+};
 
 // An error of the user's input or surroundings: stops with `code`.
 [[noreturn]] inline void fail(ExitCode code, std::string what, std::string fix) {
