@@ -95,8 +95,7 @@ void ParameterTable::allocate(at::ScalarType compute) {
     buffer->offsets.push_back(first);
   }
   for (FlatBuffer& buffer : buffers_) {
-    const std::int64_t elements =
-        aligned(buffer.offsets.back() + buffer.groups.back()->elements());
+    const std::int64_t elements = aligned(buffer.offsets.back() + buffer.groups.back()->elements());
     buffer.value = at::zeros({elements}, compute);
     buffer.main_grad = at::zeros({elements}, accumulator);
     for (std::size_t i = 0; i < buffer.groups.size(); ++i) {

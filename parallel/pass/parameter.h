@@ -22,8 +22,8 @@ enum class GradientSum : std::uint8_t {
 // What a parameter is before it has memory. The same on every layout but for `box`,
 // `first_replica` and `sum`.
 struct ParameterSpec {
-  std::string name;       // "model.layers.3.self_attn.q_proj.weight".
-  Box box;                // The part that this rank holds.
+  std::string name;         // "model.layers.3.self_attn.q_proj.weight".
+  Box box;                  // The part that this rank holds.
   std::uint32_t layer = 0;  // 0 outside of the layers, else the layer's number + 1.
   std::uint32_t site = 0;   // Place in the frozen list of the model's parameters of one layer.
   bool decays = true;       // Weight decay applies.

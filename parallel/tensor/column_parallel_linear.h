@@ -14,8 +14,8 @@ namespace cloze {
 
 // One of the parameters that a column-parallel layer multiplies at once (q, k, v; gate, up).
 struct ColumnPart {
-  std::string name;            // Of the module: "model.layers.0.self_attn.q_proj".
-  std::int64_t out_features;   // Of the whole part.
+  std::string name;           // Of the module: "model.layers.0.self_attn.q_proj".
+  std::int64_t out_features;  // Of the whole part.
   std::uint32_t weight_site;
   std::uint32_t bias_site = 0;
   // Consecutive tensor ranks that hold the same features (key/value heads fewer than ranks).
@@ -49,8 +49,8 @@ class ColumnParallelLinear {
  private:
   const ColumnParallelLinearOptions options_;
   const TensorParallel tp_;
-  ParameterGroup& weight_;        // [out / tp, in]
-  ParameterGroup* const bias_;    // [out / tp]; null without bias.
+  ParameterGroup& weight_;      // [out / tp, in]
+  ParameterGroup* const bias_;  // [out / tp]; null without bias.
 };
 
 }  // namespace cloze

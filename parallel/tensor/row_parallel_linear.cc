@@ -11,10 +11,10 @@ namespace {
 
 ParameterGroup& add_weight(ParameterTable& table, const RowParallelLinearOptions& options,
                            const TensorParallel& tp) {
-  CLOZE_CHECK(options.in_features % tp.size() == 0,
-              str(options.name, ": ", options.in_features, " features cannot be cut in ",
-                  tp.size()),
-              "choose a parallel.tensor that divides them");
+  CLOZE_CHECK(
+      options.in_features % tp.size() == 0,
+      str(options.name, ": ", options.in_features, " features cannot be cut in ", tp.size()),
+      "choose a parallel.tensor that divides them");
   const std::int64_t local = options.in_features / tp.size();
   ParameterSpec spec;
   spec.name = options.name + ".weight";

@@ -60,9 +60,8 @@ Attention::Attention(ParameterTable& table, AttentionOptions options, const Rota
       kv_heads_(std::max<std::int64_t>(1, options_.num_kv_heads / tp.size())),
       qkv_(table, qkv_options(options_, tp.size()), tp),
       output_(table, output_options(options_), tp) {
-  CLOZE_CHECK(options_.num_heads % tp.size() == 0 &&
-                  (options_.num_kv_heads % tp.size() == 0 ||
-                   tp.size() % options_.num_kv_heads == 0),
+  CLOZE_CHECK(options_.num_heads % tp.size() == 0 && (options_.num_kv_heads % tp.size() == 0 ||
+                                                      tp.size() % options_.num_kv_heads == 0),
               str(options_.name, ": ", options_.num_heads, " heads and ", options_.num_kv_heads,
                   " key/value heads cannot be cut over ", tp.size(), " ranks"),
               "choose a parallel.tensor that divides the heads, and divides the key/value heads "
@@ -122,8 +121,7 @@ Call make_call(const Pass& pass, const AttentionOptions& options, const TensorPa
 
 }  // namespace
 
-at::Tensor Attention::forward(Pass& pass, const Microbatch& microbatch,
-                              const at::Tensor& x) const {
+at::Tensor Attention::forward(Pass& pass, const Microbatch& microbatch, const at::Tensor& x) const {
   at::Tensor qkv = qkv_.forward(pass, x);
   rotate(qkv, microbatch, /*inverse=*/false);
   const Call call = make_call(pass, options_, tp_, heads_, kv_heads_, microbatch);

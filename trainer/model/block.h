@@ -47,8 +47,9 @@ class Block {
   at::Tensor backward_from_stash(Pass& pass, const Microbatch& microbatch,
                                  const at::Tensor& dy) const;
   // residual + dropout(x + bias). `place` is 0 after attention, 1 after the feed-forward layer.
-  at::Tensor add_residual(const Pass& pass, const Microbatch& microbatch, const at::Tensor& residual,
-                          const at::Tensor& x, const at::Tensor& bias, std::uint32_t place) const;
+  at::Tensor add_residual(const Pass& pass, const Microbatch& microbatch,
+                          const at::Tensor& residual, const at::Tensor& x, const at::Tensor& bias,
+                          std::uint32_t place) const;
   // The gradient of x in add_residual.
   at::Tensor branch_gradient(const Pass& pass, const Microbatch& microbatch, const at::Tensor& dy,
                              std::uint32_t place) const;

@@ -62,8 +62,7 @@ at::Tensor FeedForward::activate(const at::Tensor& inner) const {
   return out;
 }
 
-at::Tensor FeedForward::activation_gradient(const at::Tensor& dout,
-                                            const at::Tensor& inner) const {
+at::Tensor FeedForward::activation_gradient(const at::Tensor& dout, const at::Tensor& inner) const {
   at::Tensor dinner = at::empty_like(inner);
   with_type(inner.scalar_type(), [&]<typename T>() {
     if (options_.activation == Activation::kGeluTanh) {

@@ -74,8 +74,7 @@ BlockOptions block_options(const config::Model& model, std::int64_t layer, Recom
 }  // namespace
 
 int kv_replicas(const config::Model& model, int tensor_degree) {
-  return static_cast<int>(
-      std::max<std::int64_t>(1, tensor_degree / model.num_key_value_heads()));
+  return static_cast<int>(std::max<std::int64_t>(1, tensor_degree / model.num_key_value_heads()));
 }
 
 Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
@@ -94,22 +93,21 @@ Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
   if (part.first) {
     // One row more than positions: the published tables have it.
     const std::int64_t positions = tied ? model.max_position_embeddings() + 1 : 0;
-    embedding_.emplace(table,
-                       EmbeddingOptions{.tokens = tokens,
-                                        .num_positions = positions,
-                                        .dropout = model.embedding_dropout()},
-                       tp);
+    embedding_.emplace(
+        table,
+        EmbeddingOptions{
+            .tokens = tokens, .num_positions = positions, .dropout = model.embedding_dropout()},
+        tp);
     if (tied) tied_embedding_ = &embedding_->weight();
   }
   for (std::int64_t layer = part.layers.first; layer < part.layers.last; ++layer) {
-    blocks_.push_back(std::make_unique<Block>(table, block_options(model, layer, recompute),
-                                              rotary_.get(), tp));
+    blocks_.push_back(
+        std::make_unique<Block>(table, block_options(model, layer, recompute), rotary_.get(), tp));
   }
   if (part.last) {
-    final_norm_.emplace(table,
-                        norm_options(model, "model.norm", 0, site::kFinalNormWeight,
-                                     site::kFinalNormBias),
-                        tp);
+    final_norm_.emplace(
+        table, norm_options(model, "model.norm", 0, site::kFinalNormWeight, site::kFinalNormBias),
+        tp);
     if (tied) {
       tied_head_ = &table.add_copy(vocab_spec(tokens, tp), tied_embedding_);
       head_.emplace(*tied_head_, tp);
@@ -138,8 +136,8 @@ at::Tensor Glm::backward(Pass& pass, const Microbatch& microbatch, const at::Ten
   return {};
 }
 
-std::vector<double> Glm::forward_loss(Pass& pass, const Microbatch& microbatch,
-                                      const at::Tensor& x, double loss_weight) const {
+std::vector<double> Glm::forward_loss(Pass& pass, const Microbatch& microbatch, const at::Tensor& x,
+                                      double loss_weight) const {
   Norm::Statistics statistics;
   const at::Tensor normed = final_norm_->forward(x, statistics);
   std::vector<double> losses = head_->forward(pass, normed, microbatch.targets, loss_weight);

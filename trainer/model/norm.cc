@@ -53,8 +53,7 @@ at::Tensor Norm::forward(const at::Tensor& x, Statistics& statistics) const {
 }
 
 at::Tensor Norm::backward(Pass& pass, const at::Tensor& dy, const at::Tensor& x,
-                          const Statistics& statistics,
-                          const at::Tensor& residual_gradient) const {
+                          const Statistics& statistics, const at::Tensor& residual_gradient) const {
   at::Tensor dx = at::empty_like(x);
   with_type(x.scalar_type(), [&]<typename T>() {
     using Sum = Accumulator<T>;
@@ -66,11 +65,10 @@ at::Tensor Norm::backward(Pass& pass, const at::Tensor& dy, const at::Tensor& x,
                            data_of<const Sum>(statistics.rstd), data_of<T>(dx), dweight, x.size(0),
                            x.size(1), residual);
     } else {
-      layer_norm_backward<T>(data_of<const T>(dy), data_of<const T>(x), weight,
-                             data_of<const Sum>(statistics.mean),
-                             data_of<const Sum>(statistics.rstd), data_of<T>(dx), dweight,
-                             data_of<Sum>(group_.members[1].main_grad), x.size(0), x.size(1),
-                             residual);
+      layer_norm_backward<T>(
+          data_of<const T>(dy), data_of<const T>(x), weight, data_of<const Sum>(statistics.mean),
+          data_of<const Sum>(statistics.rstd), data_of<T>(dx), dweight,
+          data_of<Sum>(group_.members[1].main_grad), x.size(0), x.size(1), residual);
     }
   });
   pass.weight_gradients.ready(group_);

@@ -67,13 +67,13 @@ std::vector<Range> cut_stages(const config::Model& model, const config::Parallel
     ranges.push_back({first, first + count});
     first += count;
   }
-  CLOZE_REQUIRE(first == model.num_hidden_layers() &&
-                    parallel.stage_layers_size() == parallel.pipeline(),
-                ExitCode::kUsage,
-                str("parallel.stage_layers has ", parallel.stage_layers_size(), " stages and ",
-                    first, " layers; the run has ", parallel.pipeline(), " stages and ",
-                    model.num_hidden_layers(), " layers"),
-                "give one number a stage; together they are all layers");
+  CLOZE_REQUIRE(
+      first == model.num_hidden_layers() && parallel.stage_layers_size() == parallel.pipeline(),
+      ExitCode::kUsage,
+      str("parallel.stage_layers has ", parallel.stage_layers_size(), " stages and ", first,
+          " layers; the run has ", parallel.pipeline(), " stages and ", model.num_hidden_layers(),
+          " layers"),
+      "give one number a stage; together they are all layers");
   return ranges;
 }
 

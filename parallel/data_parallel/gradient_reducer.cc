@@ -1,0 +1,208 @@
+#include "parallel/data_parallel/gradient_reducer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "parallel/base/check.h"
+#include "parallel/kernels/sums.h"
+#include "parallel/pass/dtype_dispatch.h"
+
+namespace cloze {
+namespace {
+
+at::Tensor slice(const at::Tensor& flat, std::int64_t first, std::int64_t elements) {
+  return flat.narrow(0, first, elements);
+}
+
+}  // namespace
+
+GradientReducer::GradientReducer(ParameterTable& table, GradientReducerOptions options,
+                                 Communicator& data, Communicator& tensor,
+                                 Communicator& kv_replicas)
+    : table_(table), options_(options), data_(data), tensor_(tensor), kv_replicas_(kv_replicas) {
+  const auto rank = static_cast<std::size_t>(data.rank());
+  for (std::size_t i = 0; i < table.buffers().size(); ++i) {
+    FlatBuffer& buffer = table.buffers()[i];
+    buckets_.push_back(cut_buckets(buffer, data.size(), options.bucket_bytes));
+    UpdateShard shard{&buffer, {}, {}, {}};
+    std::int64_t elements = 0;
+    for (std::size_t b = 0; b < buckets_.back().size(); ++b) {
+      const Bucket& bucket = buckets_.back()[b];
+      for (const ParameterGroup* group : bucket.groups) places_[group] = {i, b};
+      shard.owned.insert(shard.owned.end(), bucket.pieces[rank].begin(), bucket.pieces[rank].end());
+      elements += bucket.counts[rank];
+    }
+    if (sharded() && options.zero_stage >= 1) {
+      shard.gradient = at::zeros({elements}, buffer.main_grad.options());
+      shard.value = at::zeros({elements}, buffer.value.options());
+    } else {
+      shard.gradient = buffer.main_grad;
+      shard.value = buffer.value;
+      for (OwnedRows& piece : shard.owned) piece.shard_offset = piece.flat_offset;
+    }
+    shards_.push_back(std::move(shard));
+  }
+}
+
+void GradientReducer::begin() {
+  table_.zero_gradients();
+  missing_.clear();
+  for (const std::vector<Bucket>& buckets : buckets_) {
+    std::vector<std::size_t>& counts = missing_.emplace_back();
+    for (const Bucket& bucket : buckets) counts.push_back(bucket.groups.size());
+  }
+}
+
+void GradientReducer::on_ready(ParameterGroup& group) {
+  const auto found = places_.find(&group);
+  if (found == places_.end()) return;  // A copy: its owner sums it.
+  const auto [buffer, bucket] = found->second;
+  CLOZE_CHECK(missing_.at(buffer).at(bucket) > 0,
+              str(group.members.front().spec.name, " was ready twice in a step"),
+              "call ready() once a microbatch");
+  if (--missing_[buffer][bucket] == 0) start(buffer, buckets_[buffer][bucket]);
+  for (Reduction& reduction : in_flight_) reduction.work.test();  // MPI moves only when asked.
+}
+
+void GradientReducer::sum_over_model_ranks(const FlatBuffer& buffer, const Bucket& bucket) {
+  if (buffer.sum_over_tensor) {
+    tensor_
+        .all_reduce(slice(buffer.main_grad, bucket.first_element, bucket.elements), ReduceOp::kSum)
+        .wait();
+  }
+  for (const ParameterGroup* group : bucket.groups) {
+    // Members that are partial lie side by side (k and v), so one sum serves them.
+    const Parameter* first = nullptr;
+    std::int64_t rows = 0;
+    for (const Parameter& member : group->members) {
+      if (member.spec.sum != GradientSum::kKvReplicas) continue;
+      if (first == nullptr) first = &member;
+      rows += member.main_grad.size(0);
+    }
+    if (first == nullptr) continue;
+    const std::int64_t before = group->main_grad.size(0) - rows;  // They are the last members.
+    kv_replicas_.all_reduce(group->main_grad.narrow(0, before, rows), ReduceOp::kSum).wait();
+  }
+}
+
+void GradientReducer::start(std::size_t buffer_index, const Bucket& bucket) {
+  const FlatBuffer& buffer = table_.buffers()[buffer_index];
+  sum_over_model_ranks(buffer, bucket);
+  if (!sharded()) return;
+  const std::int64_t total =
+      std::accumulate(bucket.counts.begin(), bucket.counts.end(), std::int64_t{0});
+  const std::int64_t mine = bucket.counts[static_cast<std::size_t>(data_.rank())];
+  at::Tensor sent = at::empty({total}, buffer.main_grad.options());
+  at::Tensor received = at::empty({mine * data_.size()}, buffer.main_grad.options());
+  std::int64_t place = 0;
+  for (const std::vector<OwnedRows>& pieces : bucket.pieces) {
+    for (const OwnedRows& piece : pieces) {
+      slice(sent, place, piece.elements)
+          .copy_(slice(buffer.main_grad, piece.flat_offset, piece.elements));
+      place += piece.elements;
+    }
+  }
+  const std::vector<std::int64_t> incoming(static_cast<std::size_t>(data_.size()), mine);
+  Work work = data_.all_to_all(received, sent, incoming, bucket.counts);
+  in_flight_.push_back({buffer_index, &bucket, sent, received, std::move(work)});
+}
+
+void GradientReducer::complete(Reduction& reduction) {
+  reduction.work.wait();
+  const auto rank = static_cast<std::size_t>(data_.rank());
+  const std::vector<OwnedRows>& pieces = reduction.bucket->pieces[rank];
+  if (pieces.empty()) return;
+  const UpdateShard& shard = shards_[reduction.buffer];
+  const bool in_place = options_.zero_stage == 0;  // Pieces lie apart in the flat buffer.
+  const std::int64_t mine = reduction.bucket->counts[rank];
+  with_type(shard.gradient.scalar_type(), [&]<typename T>() {
+    std::int64_t place = 0;
+    for (const OwnedRows& piece : pieces) {
+      std::vector<const T*> parts;
+      for (int source = 0; source < data_.size(); ++source) {
+        parts.push_back(data_of<const T>(reduction.received) + source * mine + place);
+      }
+      const std::int64_t offset = in_place ? piece.flat_offset : piece.shard_offset;
+      ordered_sum<T>(parts.data(), data_.size(), data_of<T>(shard.gradient) + offset,
+                     piece.elements);
+      place += piece.elements;
+    }
+  });
+}
+
+void GradientReducer::finish() {
+  for (std::size_t i = 0; i < missing_.size(); ++i) {
+    for (std::size_t b = 0; b < missing_[i].size(); ++b) {
+      CLOZE_CHECK(missing_[i][b] == 0,
+                  str(missing_[i][b], " gradients of the bucket of ",
+                      buckets_[i][b].groups.front()->members.front().spec.name, " never came"),
+                  "every layer's backward calls ready() for each of its groups");
+    }
+  }
+  while (!in_flight_.empty()) {
+    complete(in_flight_.front());
+    in_flight_.pop_front();
+  }
+  if (!sharded() || options_.zero_stage >= 1) return;
+  for (std::size_t i = 0; i < shards_.size(); ++i) gather_rows(i, table_.buffers()[i].main_grad);
+}
+
+void GradientReducer::gather_rows(std::size_t index, at::Tensor& flat) const {
+  if (!sharded()) return;
+  const auto ranks = static_cast<std::size_t>(data_.size());
+  std::vector<std::int64_t> counts(ranks, 0);
+  for (const Bucket& bucket : buckets_[index]) {
+    for (std::size_t rank = 0; rank < ranks; ++rank) counts[rank] += bucket.counts[rank];
+  }
+  const std::int64_t largest = *std::max_element(counts.begin(), counts.end());
+  at::Tensor mine = at::zeros({largest}, flat.options());
+  at::Tensor all = at::empty({largest * data_.size()}, flat.options());
+  // Walks one rank's rows in order; `packed` is their place in that rank's block.
+  const auto walk = [&](std::size_t rank, const auto& visit) {
+    std::int64_t packed = 0;
+    for (const Bucket& bucket : buckets_[index]) {
+      for (const OwnedRows& piece : bucket.pieces[rank]) {
+        visit(piece, packed);
+        packed += piece.elements;
+      }
+    }
+  };
+  walk(static_cast<std::size_t>(data_.rank()), [&](const OwnedRows& piece, std::int64_t packed) {
+    slice(mine, packed, piece.elements).copy_(slice(flat, piece.flat_offset, piece.elements));
+  });
+  data_.all_gather(all, mine).wait();
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (static_cast<int>(rank) == data_.rank()) continue;
+    const std::int64_t first = static_cast<std::int64_t>(rank) * largest;
+    walk(rank, [&](const OwnedRows& piece, std::int64_t packed) {
+      slice(flat, piece.flat_offset, piece.elements)
+          .copy_(slice(all, first + packed, piece.elements));
+    });
+  }
+}
+
+void GradientReducer::publish_values() {
+  if (!sharded() || options_.zero_stage == 0) return;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    UpdateShard& shard = shards_[i];
+    for (const OwnedRows& piece : shard.owned) {
+      slice(shard.buffer->value, piece.flat_offset, piece.elements)
+          .copy_(slice(shard.value, piece.shard_offset, piece.elements));
+    }
+    gather_rows(i, shard.buffer->value);
+  }
+}
+
+void GradientReducer::collect_values() {
+  if (!sharded() || options_.zero_stage == 0) return;
+  for (UpdateShard& shard : shards_) {
+    for (const OwnedRows& piece : shard.owned) {
+      slice(shard.value, piece.shard_offset, piece.elements)
+          .copy_(slice(shard.buffer->value, piece.flat_offset, piece.elements));
+    }
+  }
+}
+
+}  // namespace cloze
