@@ -1,0 +1,125 @@
+// cloze tokenizer train | encode: learns a vocabulary from text, and shows the ids of a text.
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/bpe_trainer.h"
+#include "data/tokenizer.h"
+#include "data/tokenizer_files.h"
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+#include "trainer/cli/command.h"
+
+namespace cloze {
+namespace {
+
+constexpr std::int64_t kLargestText = std::int64_t{4} << 30;
+
+struct TrainOptions {
+  std::vector<std::filesystem::path> inputs;
+  std::int64_t vocab_size = 0;
+  std::filesystem::path output;
+};
+
+struct EncodeOptions {
+  std::vector<std::filesystem::path> inputs;
+  std::filesystem::path tokenizer;
+  bool parse_special = false;
+};
+
+// Runs `work` on the text of a file, and says which file an error is about.
+template <typename Work>
+void with_text(const std::filesystem::path& path, const Work& work) {
+  const std::string text = read_file(path, kLargestText);
+  try {
+    work(text);
+  } catch (const Error& error) {
+    fail(error.code(), str(path.string(), ": ", error.problem()), error.fix());
+  }
+}
+
+int train(const TrainOptions& options) {
+  // Refused before the texts are read, for they may be many.
+  CLOZE_REQUIRE(
+      options.vocab_size >= BpeTrainer::smallest_vocab_size(), ExitCode::kUsage,
+      str("--vocab-size ", options.vocab_size, " is too small"),
+      str("256 bytes and the special tokens need at least ", BpeTrainer::smallest_vocab_size()));
+  BpeTrainer trainer;
+  std::int64_t num_bytes = 0;
+  for (const std::filesystem::path& path : options.inputs) {
+    with_text(path, [&](const std::string& text) {
+      trainer.add(text);
+      num_bytes += static_cast<std::int64_t>(text.size());
+    });
+  }
+  std::cerr << "read " << num_bytes << " bytes, " << trainer.num_distinct_words()
+            << " distinct words\n";
+  const TokenizerContent content =
+      trainer.train(options.vocab_size, [](std::int64_t found, std::int64_t wanted) {
+        std::cerr << "merges " << found << " of " << wanted << '\n';
+      });
+  write_tokenizer_files(options.output, content);
+  std::cout << "wrote " << (options.output / "tokenizer.json").string() << ": "
+            << options.vocab_size << " tokens, digest " << Tokenizer::load(options.output).digest()
+            << '\n';
+  return static_cast<int>(ExitCode::kDone);
+}
+
+// One line of ids a file.
+int encode(const EncodeOptions& options) {
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  for (const std::filesystem::path& path : options.inputs) {
+    with_text(path, [&](const std::string& text) {
+      std::string line;
+      for (const std::int32_t id : tokenizer.encode(text, options.parse_special)) {
+        if (!line.empty()) line += ' ';
+        line += std::to_string(id);
+      }
+      std::cout << line << '\n';
+    });
+  }
+  std::cout.flush();
+  CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
+                "check that the reader of the pipe or the disk takes all");
+  return static_cast<int>(ExitCode::kDone);
+}
+
+}  // namespace
+
+void add_tokenizer_command(CLI::App& app, Action& action) {
+  CLI::App* const command =
+      app.add_subcommand("tokenizer", "Train a tokenizer or show what one does");
+  command->require_subcommand(1);
+
+  // The options live as long as the parser that fills them.
+  const auto train_options = std::make_shared<TrainOptions>();
+  CLI::App* const training =
+      command->add_subcommand("train", "Learn a byte-level BPE vocabulary from UTF-8 text files");
+  training->add_option("--input", train_options->inputs, "Text files")->required();
+  training
+      ->add_option("--vocab-size", train_options->vocab_size,
+                   "Tokens in all: bytes, merged pieces and GLM's special tokens")
+      ->required();
+  training
+      ->add_option("--output", train_options->output,
+                   "Folder for tokenizer.json and tokenizer_config.json")
+      ->required();
+  training->callback(
+      [&action, train_options] { action = [train_options] { return train(*train_options); }; });
+
+  const auto encode_options = std::make_shared<EncodeOptions>();
+  CLI::App* const encoding =
+      command->add_subcommand("encode", "Print the ids of text files, a line a file");
+  encoding->add_option("--tokenizer", encode_options->tokenizer, "Folder with tokenizer.json")
+      ->required();
+  encoding->add_option("--input", encode_options->inputs, "UTF-8 text files")->required();
+  encoding->add_flag("--parse-special", encode_options->parse_special,
+                     "Read strings such as <sop> in the text as the special tokens they name");
+  encoding->callback(
+      [&action, encode_options] { action = [encode_options] { return encode(*encode_options); }; });
+}
+
+}  // namespace cloze
