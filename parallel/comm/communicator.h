@@ -3,7 +3,8 @@
 // This is the only door to other ranks. MpiCommunicator carries CPU tensors, LocalCommunicator
 // the threads of one process. Calls match by order: every rank of the group issues the same
 // calls in the same order. All sums are taken element by element in rank order, in fp32 for
-// 16-bit inputs, so every rank gets the same bits and no backend's algorithm shows.
+// 16-bit inputs, so every rank gets the same bits and no backend's algorithm shows
+// (docs/decisions/0003-ordered-sums.md). A tensor given to a call belongs to it until wait().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,6 +33,8 @@ class [[nodiscard]] Work {
     virtual void wait() = 0;
     // True when wait() would not block. Also gives the backend a chance to make progress.
     virtual bool test() = 0;
+    // Whether the backend may touch the tensors after wait() threw or was never called.
+    virtual bool may_still_write() const { return true; }
   };
 
   Work() = default;  // Nothing to wait for.
@@ -41,9 +44,13 @@ class [[nodiscard]] Work {
   ~Work();
 
   bool test();
+  // Throws Error kTransient when the deadline passes or a rank is lost; the Work is then spent.
   void wait();
 
  private:
+  // Lets go of a call that will not be finished; see above for what leaks.
+  void give_up() noexcept;
+
   std::unique_ptr<Pending> pending_;
   std::vector<at::Tensor> tensors_;
 };
@@ -65,13 +72,16 @@ class Communicator {
   int rank() const { return rank_; }                 // In this group: 0 <= rank < size.
   int size() const { return size_; }
 
-  // In place. `tensor` ends as the reduction over all ranks, the same bits on each.
+  // In place. `tensor` ends as the reduction over all ranks, the same bits on each. The maximum
+  // of anything and NaN is NaN.
   Work all_reduce(at::Tensor tensor, ReduceOp op);
 
-  // input [n, ...] of every rank, in rank order -> output [size * n, ...].
+  // input [n, ...] of every rank, in rank order -> output [size * n, ...]. Input may be this
+  // rank's rows of output.
   Work all_gather(at::Tensor output, at::Tensor input);
 
   // input [size * n, ...], reduced; rank r keeps rows [r * n, (r + 1) * n) -> output [n, ...].
+  // Output may be this rank's rows of input; all other rows of input stay as they are.
   Work reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op);
 
   // Row block r of `input` goes to rank r; row counts per rank, in rank order. Bytes only.
@@ -81,7 +91,8 @@ class Communicator {
   // In place. `tensor` ends as the root's.
   Work broadcast(at::Tensor tensor, int root);
 
-  // Posts all transfers together, so that no order of sends and receives can deadlock.
+  // Posts all transfers together, so that no order of sends and receives can deadlock. Only the
+  // ranks that take part call it; transfers of a pair match in the order of their calls.
   Work exchange(std::span<const Transfer> sends, std::span<const Transfer> receives);
 
   // Returns when every rank has called it.
@@ -89,7 +100,8 @@ class Communicator {
 
  private:
   // The public calls check shapes and devices once, then come here. A backend moves bytes and
-  // checks nothing. Never called for a group of one.
+  // checks nothing. Never called for a group of one, for a transfer to oneself, or, but for
+  // all_to_all and exchange, with empty tensors.
   virtual Work do_all_reduce(at::Tensor tensor, ReduceOp op) = 0;
   virtual Work do_all_gather(at::Tensor output, at::Tensor input) = 0;
   virtual Work do_reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;

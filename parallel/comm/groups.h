@@ -40,4 +40,8 @@ Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas);
 // The same for the thread that is `rank` of `world`.
 Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas);
 
+// Throws Error kUsage when MPI sees `world_size` ranks, the launcher says it started
+// `num_launched`, and that is not what the mesh needs.
+void check_launch(const Mesh& mesh, int world_size, int num_launched);
+
 }  // namespace cloze
