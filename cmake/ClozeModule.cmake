@@ -1,9 +1,10 @@
-# cloze_module(<folder> [TORCH] [PROTO] [DEPS <folder>...] [LIBS <target>...])
+# cloze_module(<folder> [TORCH] [PROTO] [VECTOR] [DEPS <folder>...] [LIBS <target>...])
 #
 # One static library per folder from its *.cc (and *.proto when PROTO), and one test binary from
 # its *_test.cc. DEPS is the layer diagram: a folder may include only itself and what it names
 # here; tests/architecture/layers_test.cc holds it to that. TORCH folders link LibTorch and
-# share one precompiled header.
+# share one precompiled header. VECTOR folders are compiled a second time, for AVX-512, with
+# CLOZE_KERNEL_AVX512 defined, and tested on both instruction sets.
 set(CLOZE_LAYERS_FILE "${CMAKE_BINARY_DIR}/layers.txt")
 file(WRITE "${CLOZE_LAYERS_FILE}" "")
 
@@ -17,11 +18,13 @@ function(cloze_use_torch target)
   target_link_libraries(${target} PUBLIC torch::cpu)
   if(CLOZE_PCH)
     target_precompile_headers(${target} REUSE_FROM cloze_torch_pch)
+    # Executables get -fPIE, which the header was not compiled with.
+    target_compile_options(${target} PRIVATE -fPIC)
   endif()
 endfunction()
 
 function(cloze_module folder)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH;PROTO" "" "DEPS;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH;PROTO;VECTOR" "" "DEPS;LIBS")
   cloze_target_name(${folder} target)
   set(dependencies "")
   foreach(dependency IN LISTS arg_DEPS)
@@ -43,6 +46,17 @@ function(cloze_module folder)
     set(scope PUBLIC)
     add_library(${target} STATIC ${sources})
     target_compile_options(${target} PRIVATE ${CLOZE_WARNINGS})
+    if(arg_VECTOR)
+      # Always optimised: what is not inlined would exist once for each set under one name.
+      target_compile_options(${target} PRIVATE -O3)
+      add_library(${target}_avx512 OBJECT ${sources})
+      target_include_directories(${target}_avx512 PRIVATE "${PROJECT_SOURCE_DIR}")
+      target_compile_definitions(${target}_avx512 PRIVATE CLOZE_KERNEL_AVX512)
+      # GCC 12 warns of the undefined vectors in its own AVX-512 header.
+      target_compile_options(${target}_avx512 PRIVATE ${CLOZE_WARNINGS} -Wno-uninitialized
+                             -Wno-maybe-uninitialized -O3 -march=x86-64-v4 -mprefer-vector-width=512)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_avx512>)
+    endif()
   else()
     set(scope INTERFACE)
     add_library(${target} INTERFACE)
@@ -78,6 +92,11 @@ function(cloze_module folder)
     endif()
     add_test(NAME ${folder} COMMAND ${target}_test)
     set_tests_properties(${folder} PROPERTIES TIMEOUT 900 LABELS unit)
+    if(arg_VECTOR)
+      add_test(NAME ${folder}:avx2 COMMAND ${target}_test)
+      set_tests_properties(${folder}:avx2 PROPERTIES TIMEOUT 900 LABELS unit
+                           ENVIRONMENT GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F)
+    endif()
   endif()
   list(JOIN arg_DEPS " " edges)
   file(APPEND "${CLOZE_LAYERS_FILE}" "${folder}: ${edges}\n")

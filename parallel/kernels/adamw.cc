@@ -1,0 +1,94 @@
+// AdamW in one pass over four streams.
+#include "parallel/kernels/adamw.h"
+
+#include "parallel/kernels/pack.h"
+
+namespace cloze {
+
+// The factors of a step, rounded to Acc once.
+template <class T, class Acc>
+struct AdamW {
+  Acc* master;
+  T* value;
+  const Acc* gradient;
+  Acc* exp_avg;
+  Acc* exp_avg_sq;
+  std::int64_t n;
+  Acc gradient_scale;
+  Acc beta1;
+  Acc one_minus_beta1;
+  Acc beta2;
+  Acc one_minus_beta2;
+  Acc bias_correction1;
+  Acc bias_correction2;
+  Acc eps;
+  Acc lr;
+  Acc shrink;  // 1 - lr * weight_decay
+
+  template <class Set>
+  void run(std::int64_t first, std::int64_t last) const;
+};
+
+constexpr std::int64_t kAdamWBlock = 4096;  // Elements of one item.
+
+template <class T, class Acc>
+template <class Set>
+void AdamW<T, Acc>::run(std::int64_t first, std::int64_t last) const {
+  using P = Pack<Acc, Set>;
+  const std::int64_t begin = first * kAdamWBlock;
+  const std::int64_t end = last * kAdamWBlock < n ? last * kAdamWBlock : n;
+  for_each_pack<P>(end - begin, [&](std::int64_t offset, auto at) {
+    const std::int64_t i = begin + offset;
+    const P g = load<P>(gradient + i, at) * P(gradient_scale);
+    const P mean = P(beta1) * load<P>(exp_avg + i, at) + P(one_minus_beta1) * g;
+    const P square = P(beta2) * load<P>(exp_avg_sq + i, at) + P(one_minus_beta2) * g * g;
+    const P denominator = sqrt(square / P(bias_correction2)) + P(eps);
+    const P update = P(lr) * (mean / P(bias_correction1)) / denominator;
+    const P parameter = load<P>(master + i, at) * P(shrink) - update;
+    store(exp_avg + i, mean, at);
+    store(exp_avg_sq + i, square, at);
+    store(master + i, parameter, at);
+    if (value != nullptr) store(value + i, parameter, at);
+  });
+}
+
+CLOZE_KERNEL(AdamW<double, double>);
+CLOZE_KERNEL(AdamW<float, float>);
+CLOZE_KERNEL(AdamW<BFloat16, float>);
+CLOZE_KERNEL(AdamW<Float16, float>);
+
+#ifndef CLOZE_KERNEL_AVX512
+
+template <class T, class Acc>
+void adamw(Acc* master, T* value, const Acc* gradient, Acc* exp_avg, Acc* exp_avg_sq,
+           std::int64_t n, const AdamWStep& step) {
+  const AdamW<T, Acc> work{.master = master,
+                           .value = value,
+                           .gradient = gradient,
+                           .exp_avg = exp_avg,
+                           .exp_avg_sq = exp_avg_sq,
+                           .n = n,
+                           .gradient_scale = static_cast<Acc>(step.gradient_scale),
+                           .beta1 = static_cast<Acc>(step.beta1),
+                           .one_minus_beta1 = static_cast<Acc>(1.0 - step.beta1),
+                           .beta2 = static_cast<Acc>(step.beta2),
+                           .one_minus_beta2 = static_cast<Acc>(1.0 - step.beta2),
+                           .bias_correction1 = static_cast<Acc>(step.bias_correction1),
+                           .bias_correction2 = static_cast<Acc>(step.bias_correction2),
+                           .eps = static_cast<Acc>(step.eps),
+                           .lr = static_cast<Acc>(step.lr),
+                           .shrink = static_cast<Acc>(1.0 - step.lr * step.weight_decay)};
+  run_parallel(work, (n + kAdamWBlock - 1) / kAdamWBlock, 1);
+}
+
+#define CLOZE_INSTANTIATE(T, Acc) \
+  template void adamw(Acc*, T*, const Acc*, Acc*, Acc*, std::int64_t, const AdamWStep&)
+CLOZE_INSTANTIATE(double, double);
+CLOZE_INSTANTIATE(float, float);
+CLOZE_INSTANTIATE(BFloat16, float);
+CLOZE_INSTANTIATE(Float16, float);
+#undef CLOZE_INSTANTIATE
+
+#endif  // CLOZE_KERNEL_AVX512
+
+}  // namespace cloze

@@ -1,0 +1,32 @@
+// Reads the CPU's features. The C library is asked, not cpuid, so that a user can take features
+// away from a program without our reading the environment.
+#include "parallel/kernels/instruction_set.h"
+
+#ifndef CLOZE_KERNEL_AVX512
+
+#include <sys/platform/x86.h>
+
+namespace cloze {
+
+CpuFeatures cpu_features() {
+  return {.avx512f = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512F)),
+          .avx512bw = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512BW)),
+          .avx512cd = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512CD)),
+          .avx512dq = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512DQ)),
+          .avx512vl = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512VL))};
+}
+
+InstructionSet choose_instruction_set(const CpuFeatures& features) {
+  const bool all = features.avx512f && features.avx512bw && features.avx512cd &&
+                   features.avx512dq && features.avx512vl;
+  return all ? InstructionSet::kAvx512 : InstructionSet::kAvx2;
+}
+
+InstructionSet instruction_set() {
+  static const InstructionSet chosen = choose_instruction_set(cpu_features());
+  return chosen;
+}
+
+}  // namespace cloze
+
+#endif
