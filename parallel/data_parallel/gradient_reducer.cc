@@ -44,6 +44,7 @@ GradientReducer::GradientReducer(ParameterTable& table, GradientReducerOptions o
     }
     shards_.push_back(std::move(shard));
   }
+  collect_values();
 }
 
 void GradientReducer::begin() {

@@ -35,6 +35,7 @@ struct UpdateShard {
 
 class GradientReducer {
  public:
+  // The table is allocated and has its values; the shards begin with them.
   GradientReducer(ParameterTable& table, GradientReducerOptions options, Communicator& data,
                   Communicator& tensor, Communicator& kv_replicas);
   GradientReducer(const GradientReducer&) = delete;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "parallel/kernels/accumulator.h"
 #include "parallel/kernels/adamw.h"
 #include "parallel/pass/dtype_dispatch.h"
 
