@@ -1,0 +1,80 @@
+#include "trainer/loop/agreement.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+namespace cloze {
+namespace {
+
+std::int64_t reduce(Communicator& group, std::int64_t number, ReduceOp op) {
+  at::Tensor value = at::full({1}, number, at::kLong);
+  group.all_reduce(value, op).wait();
+  return value.item<std::int64_t>();
+}
+
+at::Tensor bytes_of(const std::string& text, std::int64_t size) {
+  at::Tensor bytes = at::zeros({size}, at::kByte);
+  std::memcpy(bytes.data_ptr(), text.data(), text.size());
+  return bytes;
+}
+
+}  // namespace
+
+std::int64_t largest_of(Communicator& group, std::int64_t number) {
+  return reduce(group, number, ReduceOp::kMax);
+}
+
+std::int64_t sum_of(Communicator& group, std::int64_t number) {
+  return reduce(group, number, ReduceOp::kSum);
+}
+
+std::vector<std::string> gather_texts(Communicator& group, const std::string& text) {
+  const auto length = static_cast<std::int64_t>(text.size());
+  at::Tensor lengths = at::empty({group.size()}, at::kLong);
+  group.all_gather(lengths, at::full({1}, length, at::kLong)).wait();
+  const std::int64_t largest = std::max<std::int64_t>(1, lengths.max().item<std::int64_t>());
+  at::Tensor all = at::empty({group.size() * largest}, at::kByte);
+  group.all_gather(all, bytes_of(text, largest)).wait();
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < group.size(); ++rank) {
+    const char* first = static_cast<const char*>(all.data_ptr()) + rank * largest;
+    texts.emplace_back(first, static_cast<std::size_t>(lengths.data_ptr<std::int64_t>()[rank]));
+  }
+  return texts;
+}
+
+std::string broadcast_text(Communicator& group, const std::string& text, int root) {
+  const std::int64_t length =
+      largest_of(group, group.rank() == root ? static_cast<std::int64_t>(text.size()) : -1);
+  if (length == 0) return {};
+  at::Tensor bytes = group.rank() == root ? bytes_of(text, length) : at::empty({length}, at::kByte);
+  group.broadcast(bytes, root).wait();
+  return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(length)};
+}
+
+void together(Communicator& group, const std::function<void()>& body) {
+  std::optional<Error> error;
+  try {
+    body();
+  } catch (const Error& thrown) {
+    error = thrown;
+  } catch (const std::exception& thrown) {
+    error = Error(ExitCode::kInternal, thrown.what(), "report this with the command that made it");
+  }
+  const std::int64_t nobody = std::numeric_limits<std::int32_t>::max();
+  const std::int64_t first = -largest_of(group, error ? -group.rank() : -nobody);
+  if (first == nobody) return;
+  const int root = static_cast<int>(first);
+  const bool mine = group.rank() == root;
+  const auto code =
+      static_cast<ExitCode>(largest_of(group, mine ? static_cast<std::int64_t>(error->code()) : -1));
+  const std::string problem = broadcast_text(group, mine ? error->problem() : "", root);
+  const std::string fix = broadcast_text(group, mine ? error->fix() : "", root);
+  throw AgreedError(Error(code, problem, fix), root);
+}
+
+}  // namespace cloze

@@ -1,0 +1,75 @@
+#include "trainer/loop/glm_stage.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "parallel/base/check.h"
+
+namespace cloze {
+
+GlmStage::GlmStage(TrainingState& state, std::vector<Batch> batches, Mode mode,
+                   double loss_weight)
+    : state_(state), mode_(mode), loss_weight_(loss_weight), passes_(batches.size()) {
+  microbatches_.reserve(batches.size());
+  for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch));
+}
+
+Pass GlmStage::make_pass(int microbatch) {
+  const bool trains = mode_ == Mode::kTrain;
+  const bool last = static_cast<std::size_t>(microbatch) + 1 == microbatches_.size();
+  const ParameterGroup* tied = state_.glm().tied_embedding();
+  GradientReducer& reducer = state_.reducer();
+  Pass pass;
+  pass.stash = Stash(/*keeps=*/trains);
+  pass.training = trains;
+  pass.seed = state_.run().run().seed();
+  if (trains) {
+    pass.weight_gradients = WeightGradients(
+        [&reducer, tied](ParameterGroup& group) {
+          if (&group != tied) reducer.on_ready(group);  // A tied table waits for its other use.
+        },
+        last);
+  }
+  return pass;
+}
+
+std::vector<at::Tensor> GlmStage::make_border() {
+  const std::int64_t tokens =
+      state_.tensor_parallel().local_tokens(microbatches_.front().num_tokens());
+  return {at::empty({tokens, state_.run().model().hidden_size()}, state_.compute_type())};
+}
+
+std::vector<at::Tensor> GlmStage::forward(int microbatch, std::vector<at::Tensor> input) {
+  const auto m = static_cast<std::size_t>(microbatch);
+  const Glm& glm = state_.glm();
+  Pass pass = make_pass(microbatch);
+  at::Tensor x = glm.forward(pass, microbatches_[m], input.empty() ? at::Tensor() : input.front());
+  std::vector<at::Tensor> output;
+  if (glm.part().last) {
+    const std::vector<double> losses =
+        glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
+    losses_.add(loss_sums(microbatches_[m].batch, losses));
+  } else {
+    output.push_back(std::move(x));
+  }
+  if (mode_ == Mode::kTrain) passes_[m] = std::move(pass);
+  return output;
+}
+
+std::vector<at::Tensor> GlmStage::backward(int microbatch,
+                                           std::vector<at::Tensor> output_gradient) {
+  const auto m = static_cast<std::size_t>(microbatch);
+  CLOZE_CHECK(passes_[m].has_value(), str("microbatch ", microbatch, " has not gone forward"),
+              "the schedule runs forward before backward");
+  Pass& pass = *passes_[m];
+  const Glm& glm = state_.glm();
+  const at::Tensor dy = glm.part().last ? glm.backward_loss(pass) : output_gradient.front();
+  at::Tensor dx = glm.backward(pass, microbatches_[m], dy);
+  CLOZE_CHECK(pass.stash.empty(), "backward left tensors in the stash", "pop what forward pushed");
+  passes_[m].reset();
+  if (glm.part().first) return {};
+  return {std::move(dx)};
+}
+
+}  // namespace cloze

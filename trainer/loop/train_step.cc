@@ -1,0 +1,81 @@
+#include "trainer/loop/train_step.h"
+
+#include <cmath>
+
+#include "parallel/pipeline/schedule.h"
+#include "trainer/loop/agreement.h"
+#include "trainer/loop/glm_stage.h"
+#include "trainer/optim/gradient_norm.h"
+
+namespace cloze {
+namespace {
+
+Schedule schedule_of(const config::Parallel& parallel, std::size_t microbatches) {
+  const int count = static_cast<int>(microbatches);
+  return parallel.schedule() == config::Parallel::gpipe ? gpipe(parallel.pipeline(), count)
+                                                        : one_f_one_b(parallel.pipeline(), count);
+}
+
+// Forward passes alone.
+Schedule forward_schedule(int num_stages, std::size_t microbatches) {
+  Schedule schedule{num_stages, static_cast<int>(microbatches), {}};
+  for (int stage = 0; stage < num_stages; ++stage) {
+    std::vector<PipelineAction>& actions = schedule.ranks.emplace_back();
+    for (int m = 0; m < schedule.num_microbatches; ++m) {
+      actions.push_back({ActionKind::kForward, stage, m});
+    }
+  }
+  return schedule;
+}
+
+void run(const Schedule& schedule, GlmStage& stage, const Groups& groups) {
+  run_schedule(schedule, groups.at.pipeline, stage, *groups.pipeline_forward,
+               *groups.pipeline_backward);
+}
+
+}  // namespace
+
+StepReport train_step(TrainingState& state, std::vector<Batch> batches, double learning_rate) {
+  const Groups& groups = state.groups();
+  StepReport report;
+  report.learning_rate = learning_rate;
+  report.loss_scale = state.scaler().scale();
+
+  std::int64_t targets = 0;
+  for (const Batch& batch : batches) targets += batch.num_targets();
+  targets = sum_of(*groups.data, targets);  // Known before backward, so the loss is divided once.
+  if (targets == 0) {
+    report.skipped = true;
+    return report;
+  }
+
+  state.reducer().begin();
+  const Schedule schedule = schedule_of(state.run().parallel(), batches.size());
+  GlmStage stage(state, std::move(batches), GlmStage::Mode::kTrain,
+                 report.loss_scale / static_cast<double>(targets));
+  run(schedule, stage, groups);
+  state.sum_tied_uses();
+  state.reducer().finish();
+
+  report.losses = sum_over_ranks(stage.losses(), groups);
+  const double scaled_norm =
+      gradient_norm(state.table(), state.reducer().shards(), *groups.data, *groups.model,
+                    *groups.tensor, state.run().model().num_hidden_layers());
+  report.gradient_norm = static_cast<float>(scaled_norm / report.loss_scale);
+  report.skipped = !state.scaler().update(std::isfinite(scaled_norm));
+  if (report.skipped) return report;
+  const double clip = clip_factor(report.gradient_norm, state.run().optimizer().clip());
+  state.optimizer().step(learning_rate, clip / report.loss_scale);
+  state.publish_values();
+  return report;
+}
+
+LossSums evaluate(TrainingState& state, std::vector<Batch> batches) {
+  const Groups& groups = state.groups();
+  const Schedule schedule = forward_schedule(state.run().parallel().pipeline(), batches.size());
+  GlmStage stage(state, std::move(batches), GlmStage::Mode::kEvaluate, 0);
+  run(schedule, stage, groups);
+  return sum_over_ranks(stage.losses(), groups);
+}
+
+}  // namespace cloze

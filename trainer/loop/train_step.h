@@ -1,0 +1,30 @@
+// One step: microbatches through the pipeline, gradients summed, clipped, applied.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/batch.h"
+#include "trainer/loop/loss_sums.h"
+#include "trainer/loop/training_state.h"
+
+namespace cloze {
+
+struct StepReport {
+  LossSums losses;           // Of the global batch.
+  double gradient_norm = 0;  // Before clipping, loss scale taken out.
+  double learning_rate = 0;
+  double loss_scale = 1;
+  bool skipped = false;      // Non-finite gradients or no targets: nothing was changed.
+
+  double loss() const { return losses.mean(); }  // Nats a target.
+};
+
+// `batches` are this replica's microbatches; all ranks of a replica have the same. Every rank
+// returns the same report.
+StepReport train_step(TrainingState& state, std::vector<Batch> batches, double learning_rate);
+
+// Loss of forward passes alone; dropout off, nothing changed.
+LossSums evaluate(TrainingState& state, std::vector<Batch> batches);
+
+}  // namespace cloze
