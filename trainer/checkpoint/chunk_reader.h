@@ -15,8 +15,8 @@ namespace cloze {
 
 class ChunkReader {
  public:
-  // Both are borrowed: they live longer than the reader.
-  ChunkReader(const std::filesystem::path& folder, const checkpoint::Manifest& manifest);
+  // The manifest is borrowed: it lives longer than the reader, at the same place.
+  ChunkReader(std::filesystem::path folder, const checkpoint::Manifest& manifest);
 
   // Copies bytes [first, first + out.size()) of the entry. A chunk whose digest differs is
   // kBadInput; the message names file, tensor and chunk.
@@ -38,7 +38,7 @@ class ChunkReader {
                      std::int64_t index);
   const File& file(std::uint32_t index);
 
-  const std::filesystem::path& folder_;
+  std::filesystem::path folder_;
   const checkpoint::Manifest& manifest_;
   std::list<Chunk> chunks_;    // The last few, newest first.
   std::list<OpenFile> files_;  // The last few, newest first.
