@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/content_digest.h"
@@ -35,6 +36,9 @@ std::string shard_fingerprint(std::int64_t bin_bytes, const ContentDigest& idx_d
 
 // The text of PREFIX.json: one key a line, then the digest of all that stands before it.
 std::string write_manifest(const ShardManifest& manifest);
+
+// Whether a file that starts so is (perhaps damaged) work of write_manifest.
+bool is_manifest(std::string_view start);
 
 // Reads what write_manifest wrote; a single changed byte is kBadInput. `path` names the file in
 // the error.

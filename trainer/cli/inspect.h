@@ -2,11 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <iosfwd>
+#include <nlohmann/json_fwd.hpp>
 
 #include "configs/schema/run.pb.h"
 
 namespace cloze {
+
+struct InspectOptions {
+  bool json = false;    // One JSON object, and not lines for people.
+  bool verify = false;  // Read all bytes and compare them with their digests.
+};
+
+// One line a key, or one JSON object; keys in their order.
+void print_inspected(const nlohmann::ordered_json& object, const InspectOptions& options,
+                     std::ostream& out);
+
+// A tokenized shard pair: PREFIX, PREFIX.idx or PREFIX.bin.
+void inspect_shards(const std::filesystem::path& prefix, const InspectOptions& options,
+                    std::ostream& out);
 
 // The training samples of a resolved config: `count` of them from the first piece of row `first`
 // on, one JSON object a line. They are cut out of the batches that training builds.

@@ -1,0 +1,68 @@
+// cloze inspect: what a path holds, and whether it is whole.
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "data/shard_index.h"
+#include "data/tokenizer.h"
+#include "parallel/base/check.h"
+#include "trainer/cli/command.h"
+#include "trainer/cli/inspect.h"
+
+namespace cloze {
+namespace {
+
+struct InspectArguments {
+  std::filesystem::path path;
+  InspectOptions options;
+};
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_there(path, ignored);
+}
+
+void inspect_tokenizer(const std::filesystem::path& folder, const InspectOptions& options,
+                       std::ostream& out) {
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  nlohmann::ordered_json object;
+  object["kind"] = "tokenizer";
+  object["vocab_size"] = tokenizer.vocab_size();
+  object["digest"] = tokenizer.digest();
+  print_inspected(object, options, out);
+}
+
+int run(const InspectArguments& arguments) {
+  const std::filesystem::path& path = arguments.path;
+  const ShardPaths pair(path);
+  if (is_there(pair.idx) || is_there(pair.bin)) {
+    inspect_shards(path, arguments.options, std::cout);
+  } else if (is_there(path / "tokenizer.json") && !is_there(path / "config.json")) {
+    inspect_tokenizer(path, arguments.options, std::cout);
+  } else {
+    fail(ExitCode::kBadInput,
+         str(path.string(), is_there(path) ? " is nothing that inspect knows" : " does not exist"),
+         "name the PREFIX of a shard pair (PREFIX.bin, PREFIX.idx) or a tokenizer's folder");
+  }
+  std::cout.flush();
+  CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
+                "check that the reader of the pipe or the disk takes all");
+  return static_cast<int>(ExitCode::kDone);
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<InspectArguments>();
+  CLI::App* const command =
+      app.add_subcommand("inspect", "Show what a shard pair or a tokenizer holds");
+  command->add_option("path", arguments->path, "PREFIX of a shard pair, or a folder")->required();
+  command->add_flag("--json", arguments->options.json, "Print one JSON object");
+  command->add_flag("--verify", arguments->options.verify,
+                    "Read everything and compare it with the digests");
+  command->callback([&action, arguments] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace cloze
