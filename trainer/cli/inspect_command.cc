@@ -21,7 +21,7 @@ struct InspectArguments {
 
 bool is_there(const std::filesystem::path& path) {
   std::error_code ignored;
-  return std::filesystem::is_there(path, ignored);
+  return std::filesystem::exists(path, ignored);
 }
 
 void inspect_tokenizer(const std::filesystem::path& folder, const InspectOptions& options,
