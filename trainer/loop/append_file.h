@@ -1,9 +1,13 @@
-// A file that only grows, one whole write a record, so that a kill leaves at most a torn end.
+// A file that only grows, one whole write a record, so that a kill leaves at most a torn end; and
+// how the end of a file of lines is looked at and cut.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
+
+#include "parallel/base/file.h"
 
 namespace cloze {
 
@@ -27,8 +31,15 @@ class AppendFile {
   int descriptor_ = -1;
 };
 
+// What stands between byte `end` and the newline before it (or the file's start), looked for in
+// blocks from `end` back until at least `limit` bytes are read.
+std::string line_before(const File& file, std::int64_t end, std::int64_t limit);
+
+// Shortens a file to `size` bytes.
+void cut_file(const std::filesystem::path& path, std::int64_t size);
+
 // Cuts a last line that is not whole (no newline behind it). Returns the bytes cut. A file that
 // does not exist is left so.
-std::size_t cut_torn_line(const std::filesystem::path& path);
+std::int64_t cut_torn_line(const std::filesystem::path& path);
 
 }  // namespace cloze

@@ -21,7 +21,8 @@ class MetricsFile {
   void write(const nlohmann::ordered_json& metrics);
   void sync() { file_.sync(); }  // Flushes to the device; before a checkpoint is committed.
 
-  std::int64_t lines_cut() const { return lines_cut_; }  // By the constructor; for the journal.
+  // Whole lines that the constructor cut; for the journal.
+  std::int64_t lines_cut() const { return lines_cut_; }
 
  private:
   std::int64_t lines_cut_ = 0;
