@@ -35,9 +35,9 @@ class Stage {
                                            std::vector<at::Tensor> output_gradient) = 0;
 };
 
-// Does schedule.ranks[pipeline_rank], one stage per rank. The two communicators hold the same
-// ranks, the stages in order: activations travel over the one, gradients over the other. All
-// transfers of this rank are done on return.
+// Does schedule.ranks[pipeline_rank], one stage per rank, of a schedule that simulate() accepts.
+// The two communicators hold the same ranks, the stages in order: activations travel over the one,
+// gradients over the other. All transfers of this rank are done on return.
 void run_schedule(const Schedule& schedule, int pipeline_rank, Stage& stage,
                   Communicator& forward_direction, Communicator& backward_direction);
 
