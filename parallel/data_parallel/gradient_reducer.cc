@@ -26,7 +26,8 @@ GradientReducer::GradientReducer(ParameterTable& table, GradientReducerOptions o
   for (std::size_t i = 0; i < table.buffers().size(); ++i) {
     FlatBuffer& buffer = table.buffers()[i];
     buckets_.push_back(cut_buckets(buffer, data.size(), options.bucket_bytes));
-    UpdateShard shard{&buffer, {}, {}, {}};
+    const bool whole = !sharded() || options.zero_stage == 0;
+    UpdateShard shard{&buffer, whole, {}, {}, {}};
     std::int64_t elements = 0;
     for (std::size_t b = 0; b < buckets_.back().size(); ++b) {
       const Bucket& bucket = buckets_.back()[b];
@@ -34,7 +35,7 @@ GradientReducer::GradientReducer(ParameterTable& table, GradientReducerOptions o
       shard.owned.insert(shard.owned.end(), bucket.pieces[rank].begin(), bucket.pieces[rank].end());
       elements += bucket.counts[rank];
     }
-    if (sharded() && options.zero_stage >= 1) {
+    if (!whole) {
       shard.gradient = at::zeros({elements}, buffer.main_grad.options());
       shard.value = at::zeros({elements}, buffer.value.options());
     } else {

@@ -27,6 +27,7 @@ struct GradientReducerOptions {
 // What one rank updates of one flat buffer.
 struct UpdateShard {
   FlatBuffer* buffer;
+  bool whole;  // Laid out like the flat buffer: this rank updates all of it.
   // Rows that this rank owns, shard_offset counted in `gradient`: counted in the norm, saved.
   std::vector<OwnedRows> owned;
   at::Tensor gradient;  // [elements], accumulator type; the sum, after finish().

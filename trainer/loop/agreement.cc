@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 
 namespace cloze {
@@ -70,11 +71,31 @@ void together(Communicator& group, const std::function<void()>& body) {
   if (first == nobody) return;
   const int root = static_cast<int>(first);
   const bool mine = group.rank() == root;
-  const auto code =
-      static_cast<ExitCode>(largest_of(group, mine ? static_cast<std::int64_t>(error->code()) : -1));
+  const auto code = static_cast<ExitCode>(
+      largest_of(group, mine ? static_cast<std::int64_t>(error->code()) : -1));
   const std::string problem = broadcast_text(group, mine ? error->problem() : "", root);
   const std::string fix = broadcast_text(group, mine ? error->fix() : "", root);
   throw AgreedError(Error(code, problem, fix), root);
+}
+
+void require_same(Communicator& group, const std::string& text, const std::string& what) {
+  const std::vector<std::string> texts = gather_texts(group, text);
+  std::map<std::string, std::vector<int>> holders;
+  for (int rank = 0; rank < group.size(); ++rank) {
+    holders[texts[static_cast<std::size_t>(rank)]].push_back(rank);
+  }
+  if (holders.size() == 1) return;
+  const auto most = std::max_element(holders.begin(), holders.end(), [](auto& a, auto& b) {
+    return a.second.size() < b.second.size();
+  });
+  std::string others;
+  for (const auto& [key, ranks] : holders) {
+    if (key == most->first) continue;
+    for (const int rank : ranks) others += str(others.empty() ? "" : ", ", rank);
+  }
+  throw AgreedError(Error(ExitCode::kUsage, str("ranks ", others, " have another ", what),
+                          "give every rank the same files, options and program"),
+                    0);
 }
 
 }  // namespace cloze

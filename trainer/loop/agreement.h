@@ -30,6 +30,9 @@ std::vector<std::string> gather_texts(Communicator& group, const std::string& te
 // The root's text.
 std::string broadcast_text(Communicator& group, const std::string& text, int root);
 
+// kUsage on every rank unless all have the same text; names the ranks that differ from most.
+void require_same(Communicator& group, const std::string& text, const std::string& what);
+
 // The largest of the ranks' numbers.
 std::int64_t largest_of(Communicator& group, std::int64_t number);
 // Their sum.

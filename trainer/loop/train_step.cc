@@ -28,6 +28,14 @@ Schedule forward_schedule(int num_stages, std::size_t microbatches) {
   return schedule;
 }
 
+std::int64_t num_pairs(const Batch& batch) {
+  std::int64_t pairs = 0;
+  for (std::size_t token = 0; token < batch.lo.size(); ++token) {
+    pairs += batch.hi[token] - batch.lo[token];
+  }
+  return pairs;
+}
+
 void run(const Schedule& schedule, GlmStage& stage, const Groups& groups) {
   run_schedule(schedule, groups.at.pipeline, stage, *groups.pipeline_forward,
                *groups.pipeline_backward);
@@ -41,10 +49,14 @@ StepReport train_step(TrainingState& state, std::vector<Batch> batches, double l
   report.learning_rate = learning_rate;
   report.loss_scale = state.scaler().scale();
 
-  std::int64_t targets = 0;
-  for (const Batch& batch : batches) targets += batch.num_targets();
-  targets = sum_of(*groups.data, targets);  // Known before backward, so the loss is divided once.
-  if (targets == 0) {
+  // Known before backward, so that the loss is divided once.
+  for (const Batch& batch : batches) {
+    report.targets += batch.num_targets();
+    report.pairs += num_pairs(batch);
+  }
+  report.targets = sum_of(*groups.data, report.targets);
+  report.pairs = sum_of(*groups.data, report.pairs);
+  if (report.targets == 0) {
     report.skipped = true;
     return report;
   }
@@ -52,7 +64,7 @@ StepReport train_step(TrainingState& state, std::vector<Batch> batches, double l
   state.reducer().begin();
   const Schedule schedule = schedule_of(state.run().parallel(), batches.size());
   GlmStage stage(state, std::move(batches), GlmStage::Mode::kTrain,
-                 report.loss_scale / static_cast<double>(targets));
+                 report.loss_scale / static_cast<double>(report.targets));
   run(schedule, stage, groups);
   state.sum_tied_uses();
   state.reducer().finish();

@@ -12,10 +12,12 @@ namespace cloze {
 
 struct StepReport {
   LossSums losses;           // Of the global batch.
+  std::int64_t targets = 0;  // Of the global batch.
+  std::int64_t pairs = 0;    // Of a query and a key it sees, in the global batch.
   double gradient_norm = 0;  // Before clipping, loss scale taken out.
   double learning_rate = 0;
   double loss_scale = 1;
-  bool skipped = false;      // Non-finite gradients or no targets: nothing was changed.
+  bool skipped = false;  // Non-finite gradients or no targets: nothing was changed.
 
   double loss() const { return losses.mean(); }  // Nats a target.
 };

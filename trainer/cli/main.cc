@@ -1,0 +1,49 @@
+// The entry of `cloze`: picks a command, runs it, turns errors into one line and an exit code.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+
+#include "parallel/base/check.h"
+#include "trainer/cli/command.h"
+#include "trainer/cli/prepare_process.h"
+#include "trainer/cli/report_error.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app("Cloze pretrains GLM models on tensor, pipeline and data parallel ranks", "cloze");
+  app.require_subcommand(1);
+  cloze::Action action;
+  cloze::add_train_command(app, action);
+  cloze::add_prepare_command(app, action);
+  cloze::add_tokenizer_command(app, action);
+  cloze::add_inspect_command(app, action);
+  cloze::add_config_command(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help.
+    const cloze::Error usage(cloze::ExitCode::kUsage, error.what(), "see cloze COMMAND --help");
+    cloze::report_error(usage, 0, "command-line");
+    return static_cast<int>(usage.code());
+  }
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cloze::prepare_process();
+  try {
+    return run(argc, argv);
+  } catch (const cloze::Error& error) {
+    cloze::report_error(error, 0, "command");
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    const cloze::Error wrapped(cloze::ExitCode::kInternal, error.what(),
+                               "report this with the command that made it");
+    cloze::report_error(wrapped, 0, "command");
+    return static_cast<int>(wrapped.code());
+  }
+}

@@ -1,0 +1,175 @@
+#include "trainer/loop/checkpointing.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "parallel/pass/dtype_dispatch.h"
+#include "trainer/loop/agreement.h"
+
+namespace cloze {
+namespace {
+
+// The key under which the number of updates of all parameters is kept.
+constexpr const char* kAllParameters = "*";
+
+// The optimizer's three tensors of a shard, with the prefixes of their names.
+struct NamedTensor {
+  std::string_view prefix;
+  at::Tensor tensor;
+};
+
+std::vector<NamedTensor> tensors_of(const AdamWState& state) {
+  return {{"", state.master}, {kFirstMoment, state.exp_avg}, {kSecondMoment, state.exp_avg_sq}};
+}
+
+std::byte* address(const at::Tensor& flat, std::int64_t element) {
+  return static_cast<std::byte*>(flat.data_ptr()) +
+         element * static_cast<std::int64_t>(flat.element_size());
+}
+
+checkpoint::State state_message(TrainingState& state, const Progress& progress,
+                                const RunFacts& facts) {
+  checkpoint::State message;
+  message.set_step(progress.step);
+  message.set_consumed_rows(progress.consumed_rows);
+  message.set_consumed_tokens(progress.consumed_tokens);
+  message.set_run_id(progress.run_id);
+  message.mutable_lineage()->set_parent_digest(progress.parent_digest);
+  message.mutable_lineage()->set_parent_step(progress.parent_step);
+  message.mutable_lineage()->set_restarts(progress.restarts);
+  message.set_config(state.run().SerializeAsString());
+  message.set_config_yaml(facts.config_yaml);
+  message.set_dataset_fingerprint(facts.dataset_fingerprint);
+  message.set_tokenizer_digest(facts.tokenizer_digest);
+  message.set_seed(state.run().run().seed());
+  (*message.mutable_algorithm_versions())["random"] = 1;
+  const LossScaler::State& scaler = state.scaler().state();
+  message.mutable_loss_scaler()->set_scale(scaler.scale);
+  message.mutable_loss_scaler()->set_good_steps(scaler.clean_steps);
+  message.mutable_loss_scaler()->set_hysteresis_left(
+      state.run().precision().loss_scale_hysteresis() - scaler.overflows);
+  message.mutable_guard()->set_skipped_steps(progress.skipped_steps);
+  message.mutable_guard()->set_skipped_steps_in_row(scaler.consecutive_skips);
+  (*message.mutable_optimizer_steps())[kAllParameters] = state.optimizer().num_updates();
+  return message;
+}
+
+// A word that no other save of this directory has; rank 0's clock decides.
+std::string save_token(Communicator& world) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return broadcast_text(world, str(std::chrono::nanoseconds(now).count()), 0);
+}
+
+// Reads this rank's rows. The other data ranks read theirs, so each byte is read once for all
+// replicas; spread_rows() then fills in the rest.
+void read_rows(TrainingState& state, const Checkpoint& checkpoint, bool moments) {
+  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
+    const UpdateShard& shard = state.reducer().shards()[i];
+    for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
+      if (!moments && !named.prefix.empty()) continue;
+      for (const OwnedRows& rows : shard.owned) {
+        checkpoint.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
+                        dtype_of(named.tensor.scalar_type()),
+                        address(named.tensor, rows.shard_offset));
+      }
+    }
+  }
+}
+
+void spread_rows(TrainingState& state, bool moments) {
+  state.optimizer().write_values();
+  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
+    const UpdateShard& shard = state.reducer().shards()[i];
+    if (!shard.whole) continue;
+    for (NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
+      if (!moments && !named.prefix.empty()) continue;
+      state.reducer().gather_rows(i, named.tensor);
+    }
+  }
+  state.optimizer().write_values();
+  state.publish_values();
+}
+
+}  // namespace
+
+std::vector<Piece> pieces_to_save(TrainingState& state) {
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
+    const UpdateShard& shard = state.reducer().shards()[i];
+    for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
+      for (const OwnedRows& rows : shard.owned) {
+        if (!rows.parameter->spec.first_replica) continue;
+        pieces.push_back({.name = std::string(named.prefix) + rows.parameter->spec.name,
+                          .dtype = dtype_of(named.tensor.scalar_type()),
+                          .box = rows.box(),
+                          .data = address(named.tensor, rows.shard_offset)});
+      }
+    }
+  }
+  return pieces;
+}
+
+void save_checkpoint(TrainingState& state, const Progress& progress, const RunFacts& facts,
+                     const std::filesystem::path& directory) {
+  Communicator& world = *state.groups().world;
+  CheckpointSave save(directory, progress.step, progress.run_id, save_token(world));
+  std::string record;
+  try {
+    together(world, [&] {
+      if (world.rank() == 0) save.create_folder();
+    });
+    together(world, [&] { record = save.write_rank_file(world.rank(), pieces_to_save(state)); });
+    const std::vector<std::string> records = gather_texts(world, record);
+    together(world, [&] {
+      if (world.rank() == 0) save.commit(records, state_message(state, progress, facts));
+    });
+  } catch (const Error&) {
+    if (world.rank() == 0) save.abandon();
+    throw;
+  }
+}
+
+Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step_folder) {
+  Communicator& world = *state.groups().world;
+  Progress progress;
+  together(world, [&] {
+    const Checkpoint checkpoint = Checkpoint::open(step_folder);
+    read_rows(state, checkpoint, /*moments=*/true);
+    const checkpoint::State& message = checkpoint.state();
+    progress.step = message.step();
+    progress.consumed_rows = message.consumed_rows();
+    progress.consumed_tokens = message.consumed_tokens();
+    progress.skipped_steps = message.guard().skipped_steps();
+    progress.restarts = message.lineage().restarts() + 1;
+    progress.run_id = message.run_id();
+    progress.parent_digest = std::string(checkpoint.digest().view());
+    progress.parent_step = message.step();
+    const auto updates = message.optimizer_steps().find(kAllParameters);
+    CLOZE_REQUIRE(updates != message.optimizer_steps().end(), ExitCode::kBadInput,
+                  str(step_folder.string(), " does not say how many updates were made"),
+                  "use a checkpoint of this version, or start from its weights with run.initial");
+    state.optimizer().set_num_updates(updates->second);
+    LossScaler::State scaler = state.scaler().state();
+    scaler.consecutive_skips = message.guard().skipped_steps_in_row();
+    if (state.run().precision().compute() == config::Precision::fp16) {
+      scaler.scale = message.loss_scaler().scale();
+      scaler.clean_steps = message.loss_scaler().good_steps();
+      scaler.overflows =
+          state.run().precision().loss_scale_hysteresis() - message.loss_scaler().hysteresis_left();
+    }
+    state.scaler().set_state(scaler);
+  });
+  spread_rows(state, /*moments=*/true);
+  return progress;
+}
+
+void load_weights(TrainingState& state, const std::filesystem::path& step_folder) {
+  together(*state.groups().world,
+           [&] { read_rows(state, Checkpoint::open(step_folder), /*moments=*/false); });
+  spread_rows(state, /*moments=*/false);
+}
+
+}  // namespace cloze

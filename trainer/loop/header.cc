@@ -1,0 +1,83 @@
+#include "trainer/loop/header.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "trainer/loop/agreement.h"
+#include "trainer/loop/console.h"
+#include "trainer/model/stage_cut.h"
+
+namespace cloze {
+namespace {
+
+// Elements of the whole model, each counted once.
+std::int64_t num_parameters(TrainingState& state) {
+  std::int64_t mine = 0;
+  for (const Parameter* parameter : state.table().owned()) {
+    if (parameter->spec.first_replica) mine += parameter->spec.box.elements();
+  }
+  return sum_of(*state.groups().model, mine);
+}
+
+// Values, gradients and optimizer of this rank, bytes.
+std::int64_t state_bytes(TrainingState& state) {
+  std::int64_t bytes = 0;
+  const auto add = [&](const at::Tensor& tensor) {
+    bytes += static_cast<std::int64_t>(tensor.nbytes());
+  };
+  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
+    const UpdateShard& shard = state.reducer().shards()[i];
+    add(shard.buffer->value);
+    add(shard.buffer->main_grad);
+    if (!shard.whole) {
+      add(shard.gradient);
+      add(shard.value);
+    }
+    const AdamWState& moments = state.optimizer().states()[i];
+    add(moments.exp_avg);
+    add(moments.exp_avg_sq);
+    if (!moments.master.is_same(shard.value)) add(moments.master);
+  }
+  return bytes;
+}
+
+std::string stages_text(const config::Run& run) {
+  std::string text;
+  for (const Range& layers : cut_stages(run.model(), run.parallel())) {
+    text += str(text.empty() ? "" : ", ", layers.count());
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> header_lines(TrainingState& state, const Progress& progress) {
+  const config::Run& run = state.run();
+  const Degrees degrees = state.groups().mesh.degrees();
+  const std::int64_t parameters = num_parameters(state);
+  const std::int64_t bytes = largest_of(*state.groups().world, state_bytes(state));
+  std::vector<std::string> lines;
+  lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
+                      run.run().seed()));
+  lines.push_back(str("model | ", config::Model::Family_Name(run.model().family()), ", ",
+                      run.model().num_hidden_layers(), " layers, hidden ",
+                      run.model().hidden_size(), ", vocabulary ", run.model().vocab_size(), ", ",
+                      count_text(static_cast<double>(parameters)), " parameters, ",
+                      config::Precision::Compute_Name(run.precision().compute())));
+  lines.push_back(str("layout | ", degrees.world(), " ranks = pipeline ", degrees.pipeline,
+                      " x data ", degrees.data, " x tensor ", degrees.tensor,
+                      state.tensor_parallel().sequence ? " with sequence parallelism" : "",
+                      ", ZeRO ", run.parallel().zero_stage(), ", layers by stage [",
+                      stages_text(run), "], ", at::get_num_threads(), " threads a rank"));
+  lines.push_back(str("batch | ", run.batch().global_size(), " rows of ", run.data().seq_length(),
+                      " tokens, ", run.batch().micro_size(), " a microbatch"));
+  lines.push_back(str("schedule | ", run.run().steps(), " steps, ",
+                      config::Schedule::Kind_Name(run.schedule().kind()), " to lr ",
+                      run.optimizer().lr(), ", warm-up ", run.schedule().warmup()));
+  lines.push_back(str("memory | weights, gradients and optimizer ",
+                      count_text(static_cast<double>(bytes)), "B on the largest rank"));
+  if (progress.step > 0) lines.push_back(str("resume | after step ", progress.step));
+  return lines;
+}
+
+}  // namespace cloze

@@ -1,0 +1,22 @@
+// Work of a step, and the rate at which this machine could do it.
+#pragma once
+
+#include <cstdint>
+
+#include "configs/schema/run.pb.h"
+#include "parallel/comm/communicator.h"
+#include "trainer/loop/train_step.h"
+
+namespace cloze {
+
+// Floating-point operations of forward and backward, nothing recomputed: 6 a matrix element and
+// token, 6 a head element and target, 12 a channel and (query, key) pair that attention sees.
+double step_flops(const config::Model& model, std::int64_t tokens, const StepReport& report);
+
+// FLOP/s of a square fp32 product, all ranks at once, summed over them. Takes some 0.1 s.
+double measured_peak(Communicator& world);
+
+// The largest memory this process has had, bytes.
+std::int64_t peak_memory_bytes();
+
+}  // namespace cloze

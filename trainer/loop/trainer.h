@@ -1,0 +1,78 @@
+// The training loop: from a resolved config to a trained, saved model.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "configs/schema/run.pb.h"
+#include "data/batch_builder.h"
+#include "data/loader.h"
+#include "data/sample_source.h"
+#include "parallel/comm/groups.h"
+#include "trainer/checkpoint/directory_lock.h"
+#include "trainer/loop/checkpointing.h"
+#include "trainer/loop/run_log.h"
+#include "trainer/loop/stop_signals.h"
+#include "trainer/loop/training_state.h"
+
+namespace cloze {
+
+enum class Resume : std::uint8_t {
+  kAuto,    // From the newest good checkpoint, or from the start.
+  kStrict,  // From the newest checkpoint, or not at all.
+  kNone,    // From the start, in a directory without checkpoints.
+};
+
+struct TrainOptions {
+  Resume resume = Resume::kAuto;
+  std::vector<std::string> allowed_changes;  // Keys that may differ from the checkpoint's config.
+};
+
+class Trainer {
+ public:
+  // All ranks make it together. Opens the data, builds the model, resumes.
+  Trainer(const config::Run& run, const Groups& groups, StopSignals& signals,
+          const TrainOptions& options);
+
+  // Trains up to run.steps, or until a signal or the time limit. kDone, kPreempted or kNumerics.
+  ExitCode run();
+
+ private:
+  void prepare_directory();
+  void resume();
+  void start_from(const std::filesystem::path& step_folder);
+  void check_config_of(const std::filesystem::path& step_folder);
+  void check_numerics() const;
+  void print_header();
+  StepReport one_step();
+  LossSums validate();
+  bool is_time_to_stop();
+  void save(bool must_succeed);
+  std::filesystem::path checkpoint_directory() const;
+  bool leads() const { return groups_.world->rank() == 0; }
+
+  const config::Run run_;
+  const Groups& groups_;
+  StopSignals& signals_;
+  const TrainOptions options_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::optional<DirectoryLock> lock_;
+  std::unique_ptr<SampleSource> train_;
+  std::unique_ptr<SampleSource> validation_;
+  RunFacts facts_;
+  Progress progress_;
+  std::unique_ptr<TrainingState> state_;
+  std::unique_ptr<Loader> loader_;
+  std::optional<BatchPlan> plan_;
+  std::int64_t data_step_ = 0;  // Of the plan; differs from the step after a change of batch size.
+  std::unique_ptr<RunLog> log_;
+  double saving_seconds_ = 0;  // Of the last save.
+  double step_seconds_ = 0;    // Of the last step.
+};
+
+}  // namespace cloze
