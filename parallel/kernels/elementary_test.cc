@@ -1,0 +1,91 @@
+// Measures exp and sigmoid on packs against the C library in a wider type.
+#include "parallel/kernels/elementary.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace cloze {
+namespace {
+
+// In units of the last place of `exact` as an A, subnormals included.
+template <class A>
+double ulps(A actual, long double exact) {
+  const A nearest = static_cast<A>(exact);
+  const A above = std::nextafter(std::abs(nearest), std::numeric_limits<A>::infinity());
+  const long double ulp = static_cast<long double>(above) - std::abs(nearest);
+  return static_cast<double>(std::abs(actual - exact) / ulp);
+}
+
+template <class A>
+double worst_exp(A first, A last, int steps) {
+  using P = Pack<A, CompiledSet>;
+  double worst = 0.0;
+  for (int step = 0; step < steps; ++step) {
+    const A x = first + (last - first) * static_cast<A>(step) / static_cast<A>(steps);
+    A result[P::kLanes];
+    store(result, exp(P(x)));
+    worst = std::max(worst, ulps(result[0], std::exp(static_cast<long double>(x))));
+  }
+  return worst;
+}
+
+TEST(ElementaryTest, ExpErrsByLessThanOneUnitInTheLastPlace) {
+  EXPECT_LT(worst_exp<float>(-87.0F, 88.7F, 1'000'000), 1.0);
+  EXPECT_LT(worst_exp<float>(-1.0F, 1.0F, 300'000), 1.0);
+  EXPECT_LT(worst_exp<float>(-104.0F, -87.0F, 100'000), 1.0);  // Subnormal results.
+  EXPECT_LT(worst_exp<double>(-708.0, 709.7, 300'000), 1.0);
+  EXPECT_LT(worst_exp<double>(-1.0, 1.0, 300'000), 1.0);
+  EXPECT_LT(worst_exp<double>(-745.0, -708.0, 30'000), 1.0);
+}
+
+template <class A>
+A exp_of(A x) {
+  using P = Pack<A, CompiledSet>;
+  A result[P::kLanes];
+  store(result, exp(P(x)));
+  return result[P::kLanes - 1];
+}
+
+TEST(ElementaryTest, ExpEndsInZeroAndInfinityAndKeepsNans) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(exp_of(0.0F), 1.0F);
+  EXPECT_EQ(exp_of(-infinity), 0.0F);
+  EXPECT_EQ(exp_of(-1e30F), 0.0F);
+  EXPECT_EQ(exp_of(88.73F), infinity);
+  EXPECT_EQ(exp_of(infinity), infinity);
+  EXPECT_TRUE(std::isnan(exp_of(NAN)));
+  EXPECT_EQ(exp_of(-static_cast<double>(infinity)), 0.0);
+  EXPECT_EQ(exp_of(709.79), static_cast<double>(infinity));
+  EXPECT_TRUE(std::isnan(exp_of(static_cast<double>(NAN))));
+}
+
+TEST(ElementaryTest, SigmoidErrsByLessThanThreeUnitsInTheLastPlace) {
+  using P = Pack<float, CompiledSet>;
+  double worst = 0.0;
+  for (float x = -80.0F; x < 80.0F; x += 0.001F) {
+    float result[P::kLanes];
+    store(result, sigmoid(P(x)));
+    worst =
+        std::max(worst, ulps(result[0], 1.0L / (1.0L + std::exp(-static_cast<long double>(x)))));
+  }
+  EXPECT_LT(worst, 3.0);
+}
+
+TEST(PackTest, TailsLoadZerosAndStoreNoFurther) {
+  using P = Pack<float, CompiledSet>;
+  const std::vector<float> from = {1.0F, 2.0F, 3.0F};
+  std::vector<float> to = {9.0F, 9.0F, 9.0F, 9.0F};
+  const P pack = load<P>(from.data(), Tail{3});
+  EXPECT_EQ(sum(pack), 6.0F);
+  store(to.data(), pack * P(2.0F), Tail{2});
+  EXPECT_EQ(to, (std::vector<float>{2.0F, 4.0F, 9.0F, 9.0F}));
+  EXPECT_EQ(sum(keep(P(1.0F), Tail{5})), 5.0F);
+  EXPECT_EQ(max(keep(P(1.0F), Tail{5}, 7.0F)), 7.0F);
+}
+
+}  // namespace
+}  // namespace cloze
