@@ -35,6 +35,27 @@ std::vector<std::uint8_t> make_classes() {
   return classes;
 }
 
+// PCRE2's \s has one character more than Unicode's white space, U+180E.
+std::string with_unicode_spaces(std::string_view regex) {
+  std::string result;
+  for (std::size_t at = 0; at < regex.size(); ++at) {
+    const std::string_view escape = regex.substr(at, 2);
+    if (regex[at] != '\\' || escape.size() < 2) {
+      result += regex[at];
+      continue;
+    }
+    if (escape == R"(\s)") {
+      result += R"(\p{White_Space})";
+    } else if (escape == R"(\S)") {
+      result += R"(\P{White_Space})";
+    } else {
+      result += escape;
+    }
+    ++at;
+  }
+  return result;
+}
+
 std::string pcre2_message(int code) {
   std::array<PCRE2_UCHAR, 256> message{};
   pcre2_get_error_message(code, message.data(), message.size());
@@ -68,12 +89,13 @@ SplitPattern::SplitPattern(std::string_view regex, SplitEngine engine) : regex_(
                 str("use a pattern of at most ", kLongestRegex, " bytes"));
   int error = 0;
   PCRE2_SIZE offset = 0;
+  const std::string source = with_unicode_spaces(regex);
   pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(regex.data()), regex.size(),
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   CLOZE_REQUIRE(
       code != nullptr, ExitCode::kBadInput,
-      str("split pattern \"", regex, "\", character ", offset, ": ", pcre2_message(error)),
+      str("split pattern \"", source, "\", character ", offset, ": ", pcre2_message(error)),
       "correct the pattern of the tokenizer's Split pre-tokenizer");
   compiled_ = std::make_unique<Compiled>(code);
   // Where the machine has no JIT, matching falls back to the interpreter by itself.

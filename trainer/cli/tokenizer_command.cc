@@ -1,5 +1,5 @@
 // cloze tokenizer train | encode: learns a vocabulary from text, and shows the ids of a text.
-#include <cstdio>
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -71,10 +71,18 @@ int train(const TrainOptions& options) {
 // One line of ids a file.
 int encode(const EncodeOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  Tokenizer::Encoder encoder(tokenizer);
+  std::vector<std::int32_t> ids;
   for (const std::filesystem::path& path : options.inputs) {
     with_text(path, [&](const std::string& text) {
+      ids.clear();
+      if (options.parse_special) {
+        ids = tokenizer.encode(text, /*parse_special=*/true);
+      } else {
+        encoder.encode(text, ids);
+      }
       std::string line;
-      for (const std::int32_t id : tokenizer.encode(text, options.parse_special)) {
+      for (const std::int32_t id : ids) {
         if (!line.empty()) line += ' ';
         line += std::to_string(id);
       }
