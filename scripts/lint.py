@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy with .clang-tidy. Needs a configured and built build/release.
+
+usage: lint.py             files changed in the last commits, then a tenth of the rest, which
+                           moves on with every commit; stops taking new files after --seconds
+       lint.py --all       every file
+       lint.py FILE...     these
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RECENT_COMMITS = 10
+
+
+def git(*arguments):
+    result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    return result.stdout.split() if result.returncode == 0 else []
+
+
+def write_database():
+    """The compile commands, with the header itself where GCC has its own precompiled form."""
+    commands = []
+    for entry in json.loads((ROOT / "build/release/compile_commands.json").read_text()):
+        path = pathlib.Path(entry["file"])
+        ours = path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "build")
+        if path.suffix != ".cc" or not ours:
+            continue
+        entry["command"] = re.sub(r"-Winvalid-pch -include \S+cmake_pch\.hxx",
+                                  "-include ATen/ATen.h", entry["command"])
+        entry["command"] = entry["command"].replace(" -fpch-preprocess", "")
+        commands.append(entry)
+    folder = ROOT / "build/lint"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "compile_commands.json").write_text(json.dumps(commands))
+    return folder, sorted({os.path.relpath(entry["file"], ROOT) for entry in commands})
+
+
+def chosen_files(files):
+    """Recently changed ones first, the newest change first; then this commit's tenth."""
+    known, chosen = set(files), []
+    changed = git("diff", "--name-only", "HEAD")
+    changed += git("log", f"-{RECENT_COMMITS}", "--pretty=format:", "--name-only")
+    for path in changed:
+        stem = re.sub(r"(_test)?\.(h|cc)$", "", path)
+        # A header is read with its source, or else with its test.
+        for candidate in (path, f"{stem}.cc", f"{stem}_test.cc"):
+            if candidate in known:
+                chosen.append(candidate)
+                break
+    turn = int((git("rev-list", "--count", "HEAD") or ["0"])[0]) % 10
+    chosen += [path for path in files if zlib.crc32(path.encode()) % 10 == turn]
+    return list(dict.fromkeys(chosen))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--seconds", type=float, default=420)
+    options = parser.parse_args()
+    folder, files = write_database()
+    chosen = options.files or (files if options.all else chosen_files(files))
+    deadline = time.monotonic() + options.seconds
+    limited = not options.files and not options.all
+
+    def check(path):
+        if limited and time.monotonic() > deadline:
+            return path, None, ""
+        started = time.monotonic()
+        result = subprocess.run(["clang-tidy-19", "-p", str(folder), "--quiet", str(ROOT / path)],
+                                capture_output=True, text=True)
+        seconds = time.monotonic() - started
+        verdict = "clean" if result.returncode == 0 else "FINDINGS"
+        print(f"   {path}: {verdict} ({seconds:.0f} s)", flush=True)
+        return path, result.returncode == 0, result.stdout + result.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(check, chosen))
+    skipped = sum(1 for _, clean, _ in results if clean is None)
+    bad = [(path, text) for path, clean, text in results if clean is False]
+    for path, text in bad:
+        lines = [line for line in text.splitlines() if not re.match(r"\d+ warnings? ", line)]
+        print(f"{path}:\n" + "\n".join(lines), file=sys.stderr)
+    print(f"lint: {len(chosen) - skipped} of {len(files)} files read, {len(bad)} with findings"
+          + (f", {skipped} more not reached in {options.seconds:.0f} s" if skipped else ""))
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
