@@ -38,6 +38,23 @@ void check(const std::filesystem::path& folder, CheckDepth depth,
   warnings.insert(warnings.end(), opened.warnings().begin(), opened.warnings().end());
 }
 
+// The step folder that `path` stands for; nothing when it stands for none.
+std::optional<std::filesystem::path> find_checkpoint(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) return std::nullopt;
+  std::filesystem::path clean = path;
+  if (clean.filename().empty()) clean = clean.parent_path();  // A trailing slash.
+  if (std::filesystem::exists(clean / kManifestName, error) ||
+      step_of_folder(clean.filename().string())) {
+    return clean;
+  }
+  for (const std::filesystem::path& directory : {clean, clean / "checkpoints"}) {
+    const std::vector<std::int64_t> steps = committed_steps(directory);
+    if (!steps.empty()) return directory / step_folder_name(steps.front());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> committed_steps(const std::filesystem::path& directory) {
@@ -58,23 +75,13 @@ std::vector<std::int64_t> committed_steps(const std::filesystem::path& directory
   return steps;
 }
 
+bool is_checkpoint(const std::filesystem::path& path) { return find_checkpoint(path).has_value(); }
+
 std::filesystem::path resolve_checkpoint(const std::filesystem::path& path) {
-  std::error_code error;
-  CLOZE_REQUIRE(std::filesystem::is_directory(path, error), ExitCode::kBadInput,
-                str(path.string(), " is no folder"),
+  const std::optional<std::filesystem::path> found = find_checkpoint(path);
+  CLOZE_REQUIRE(found.has_value(), ExitCode::kBadInput, str("no checkpoint is in ", path.string()),
                 "name a step folder, a folder of checkpoints or a run's folder");
-  std::filesystem::path clean = path;
-  if (clean.filename().empty()) clean = clean.parent_path();  // A trailing slash.
-  if (std::filesystem::exists(clean / kManifestName, error) ||
-      step_of_folder(clean.filename().string())) {
-    return clean;
-  }
-  for (const std::filesystem::path& directory : {clean, clean / "checkpoints"}) {
-    const std::vector<std::int64_t> steps = committed_steps(directory);
-    if (!steps.empty()) return directory / step_folder_name(steps.front());
-  }
-  fail(ExitCode::kBadInput, str("no checkpoint is in ", path.string()),
-       "name a step folder, a folder of checkpoints or a run's folder");
+  return *found;
 }
 
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& directory,

@@ -14,6 +14,9 @@ namespace cloze {
 // that does not exist has none. Links and names of other kinds do not count.
 std::vector<std::int64_t> committed_steps(const std::filesystem::path& directory);
 
+// Whether a path is of the kinds that resolve_checkpoint() takes, and has a checkpoint.
+bool is_checkpoint(const std::filesystem::path& path);
+
 // A step folder, RUN/checkpoints or RUN to the step folder: the newest committed one. None there
 // is kBadInput.
 std::filesystem::path resolve_checkpoint(const std::filesystem::path& path);

@@ -128,6 +128,8 @@ TEST_F(CheckpointDirectoryTest, ACheckpointIsNamedByItsFolderOrTheFoldersAboveIt
   EXPECT_EQ(resolve_checkpoint(directory_ / ""), expected);
   EXPECT_EQ(resolve_checkpoint(directory_ / "step-00000100"), directory_ / "step-00000100");
   EXPECT_EQ(resolve_checkpoint(directory_ / "step-00000100" / ""), directory_ / "step-00000100");
+  EXPECT_TRUE(is_checkpoint(directory_));
+  EXPECT_FALSE(is_checkpoint(scratch_.path()));
   EXPECT_EQ(code_of([&] { resolve_checkpoint(scratch_.path()); }), kBad);
   EXPECT_EQ(code_of([&] { resolve_checkpoint(directory_ / "step-00000300"); }), kBad);
   EXPECT_EQ(code_of([&] { resolve_checkpoint(directory_ / "latest"); }), kBad);

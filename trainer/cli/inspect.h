@@ -23,6 +23,11 @@ void print_inspected(const nlohmann::ordered_json& object, const InspectOptions&
 void inspect_shards(const std::filesystem::path& prefix, const InspectOptions& options,
                     std::ostream& out);
 
+// A checkpoint: a step folder, RUN/checkpoints or RUN. With `verify` every byte is read, and the
+// digest of each tensor, the same whatever the layout, is shown.
+void inspect_checkpoint(const std::filesystem::path& path, const InspectOptions& options,
+                        std::ostream& out);
+
 // The training samples of a resolved config: `count` of them from the first piece of row `first`
 // on, one JSON object a line. They are cut out of the batches that training builds.
 void inspect_samples(const config::Run& run, std::int64_t first, std::int64_t count,

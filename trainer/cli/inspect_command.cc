@@ -8,6 +8,7 @@
 #include "data/shard_index.h"
 #include "data/tokenizer.h"
 #include "parallel/base/check.h"
+#include "trainer/checkpoint/checkpoint_directory.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/inspect.h"
 
@@ -39,12 +40,15 @@ int run(const InspectArguments& arguments) {
   const ShardPaths pair(path);
   if (is_there(pair.idx) || is_there(pair.bin)) {
     inspect_shards(path, arguments.options, std::cout);
+  } else if (is_checkpoint(path)) {
+    inspect_checkpoint(path, arguments.options, std::cout);
   } else if (is_there(path / "tokenizer.json") && !is_there(path / "config.json")) {
     inspect_tokenizer(path, arguments.options, std::cout);
   } else {
     fail(ExitCode::kBadInput,
          str(path.string(), is_there(path) ? " is nothing that inspect knows" : " does not exist"),
-         "name the PREFIX of a shard pair (PREFIX.bin, PREFIX.idx) or a tokenizer's folder");
+         "name the PREFIX of a shard pair (PREFIX.bin, PREFIX.idx), a checkpoint, a run or a "
+         "tokenizer's folder");
   }
   std::cout.flush();
   CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
@@ -57,8 +61,11 @@ int run(const InspectArguments& arguments) {
 void add_inspect_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<InspectArguments>();
   CLI::App* const command =
-      app.add_subcommand("inspect", "Show what a shard pair or a tokenizer holds");
-  command->add_option("path", arguments->path, "PREFIX of a shard pair, or a folder")->required();
+      app.add_subcommand("inspect", "Show what a shard pair, a checkpoint or a tokenizer holds");
+  command
+      ->add_option("path", arguments->path,
+                   "PREFIX of a shard pair, or a folder: checkpoint, run, tokenizer")
+      ->required();
   command->add_flag("--json", arguments->options.json, "Print one JSON object");
   command->add_flag("--verify", arguments->options.verify,
                     "Read everything and compare it with the digests");
