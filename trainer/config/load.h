@@ -30,6 +30,7 @@ struct Place {
 };
 
 struct LoadedConfig {
+  std::string file;  // The name of the config, for problems without a place.
   // Resolved: the preset filled in, every default written out, values derived from others set
   // (kv heads, head_dim, betas, sequence, checkpoint.directory), keys without effect cleared.
   config::Run run;

@@ -1,0 +1,95 @@
+// cloze config check | show | document: judges a config, prints it complete, prints the page that
+// explains the keys.
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+#include "trainer/cli/command.h"
+#include "trainer/config/load.h"
+#include "trainer/config/reference.h"
+#include "trainer/config/resolved_yaml.h"
+#include "trainer/config/rules.h"
+
+namespace cloze {
+namespace {
+
+struct ConfigOptions {
+  std::filesystem::path config;
+  std::vector<std::string> overrides;
+  std::optional<int> world_size;
+};
+
+// The findings are the product and go to stdout, one a line; the error then names the first.
+int check(const ConfigOptions& options) {
+  const std::vector<Problem> problems =
+      find_problems(options.config, options.overrides, options.world_size);
+  for (const Problem& problem : problems) std::cout << text_of(problem) << "\n";
+  if (!problems.empty()) {
+    fail(ExitCode::kUsage,
+         str(problems.size(), problems.size() == 1 ? " problem in " : " problems in ",
+             options.config.string(), ", the first: ", problems.front().what),
+         problems.front().fix);
+  }
+  const LoadedConfig loaded = load_config(options.config, options.overrides);
+  for (const std::string& notice : loaded.notices) std::cout << "notice: " << notice << "\n";
+  std::cout << options.config.string() << " is fine";
+  if (options.world_size) std::cout << " on " << *options.world_size << " ranks";
+  std::cout << "\n";
+  return static_cast<int>(ExitCode::kDone);
+}
+
+int show(const ConfigOptions& options) {
+  const LoadedConfig loaded = load_config(options.config, options.overrides);
+  throw_problems(check_rules(loaded, options.world_size));
+  for (const std::string& notice : loaded.notices) std::cout << "# notice: " << notice << "\n";
+  std::cout << resolved_yaml(loaded.run, loaded.origin);
+  return static_cast<int>(ExitCode::kDone);
+}
+
+int document(const std::filesystem::path& schema) {
+  constexpr std::int64_t kLargestSchema = 1 << 20;
+  std::cout << config_reference(read_file(schema, kLargestSchema));
+  return static_cast<int>(ExitCode::kDone);
+}
+
+void add_options(CLI::App& command, ConfigOptions& options) {
+  command.add_option("config", options.config, "The YAML file")->required();
+  // One value each, so that a CONFIG behind --set is not taken for another value.
+  command.add_option("--set", options.overrides, "section.key=value; wins over the file")
+      ->allow_extra_args(false);
+  command.add_option("--world", options.world_size, "Ranks that the layout must fit")
+      ->check(CLI::Range(1, 1 << 24));
+}
+
+}  // namespace
+
+void add_config_command(CLI::App& app, Action& action) {
+  CLI::App* config = app.add_subcommand("config", "Check or show a config");
+  config->require_subcommand(1);
+
+  CLI::App* check_app = config->add_subcommand("check", "List every problem of a config");
+  auto check_options = std::make_shared<ConfigOptions>();
+  add_options(*check_app, *check_options);
+  check_app->callback(
+      [check_options, &action] { action = [check_options] { return check(*check_options); }; });
+
+  CLI::App* show_app =
+      config->add_subcommand("show", "Print the complete config with the origin of each value");
+  auto show_options = std::make_shared<ConfigOptions>();
+  add_options(*show_app, *show_options);
+  show_app->callback(
+      [show_options, &action] { action = [show_options] { return show(*show_options); }; });
+
+  CLI::App* document_app =
+      config->add_subcommand("document", "Print docs/config.md, made from the schema");
+  auto schema = std::make_shared<std::filesystem::path>("configs/schema/run.proto");
+  document_app->add_option("schema", *schema, "The schema's text")->capture_default_str();
+  document_app->callback([schema, &action] { action = [schema] { return document(*schema); }; });
+}
+
+}  // namespace cloze

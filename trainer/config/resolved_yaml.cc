@@ -1,0 +1,36 @@
+// Writes a Run as YAML.
+#include "trainer/config/resolved_yaml.h"
+
+#include <algorithm>
+
+#include "parallel/base/check.h"
+#include "trainer/config/keys.h"
+
+namespace cloze {
+
+std::string resolved_yaml(const config::Run& run) { return resolved_yaml(run, {}); }
+
+std::string resolved_yaml(const config::Run& run,
+                          const std::map<std::string, std::string>& origin) {
+  constexpr std::size_t kCommentColumn = 44;
+  std::string text;
+  const google::protobuf::FieldDescriptor* section = nullptr;
+  for (const Key& key : all_keys()) {
+    // A list without items has a text of its own ([] or auto); other unset keys have no effect.
+    if (!is_set(run, key) && !key.field->is_repeated()) continue;
+    if (key.section != section) {
+      section = key.section;
+      text += str(text.empty() ? "" : "\n", section->name(), ":\n");
+    }
+    std::string line = str("  ", key.field->name(), ": ", value_text(run, key));
+    const auto found = origin.find(key.name());
+    if (found != origin.end()) {
+      line.resize(std::max(line.size() + 2, kCommentColumn), ' ');
+      line += "# " + found->second;
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace cloze

@@ -1,0 +1,28 @@
+// What is wrong with the bytes of a text before any grammar: encoding, control characters, tabs.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "trainer/config/load.h"
+
+namespace cloze {
+
+// Line and column (from 1, in characters) of a byte of UTF-8 text.
+struct TextPosition {
+  int line = 1;
+  int column = 1;
+};
+TextPosition position_of(std::string_view text, std::size_t byte);
+
+// The length in bytes of the UTF-8 character at `byte`; 0 when there is none (an overlong form, a
+// surrogate, a stray or missing continuation, a code point above 10FFFF).
+std::size_t utf8_length(std::string_view text, std::size_t byte);
+
+// The first problem of the bytes. `most_bytes` is the largest size that is read.
+std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string& file,
+                                        std::size_t most_bytes);
+
+}  // namespace cloze
