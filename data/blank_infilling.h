@@ -20,9 +20,9 @@ constexpr std::int64_t corrupted_length(std::int64_t length, std::int64_t num_bl
 }
 
 // Writes the sample of `ids` with `blanks` (in text order, not touching the same token) from token
-// `first` of the batch on. `order` is the order of the blanks in part B. Returns the length of
-// part A.
-std::int64_t write_blank_infilling(std::span<const std::int32_t> ids, std::span<const Blank> blanks,
+// `first` of the batch on, and notes the blanks' mask places. `order` is the order of the blanks
+// in part B. Returns the length of part A.
+std::int64_t write_blank_infilling(std::span<const std::int32_t> ids, std::span<Blank> blanks,
                                    std::span<const std::int32_t> order, Objective objective,
                                    const SpecialTokens& special, Batch& batch, std::int64_t first);
 

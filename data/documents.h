@@ -28,7 +28,9 @@ class Documents {
   virtual bool ends_with(std::int64_t document, std::int32_t eos) const = 0;
   virtual std::int64_t largest_id() const = 0;
   virtual std::string fingerprint() const = 0;  // Names the content.
-  virtual std::string name() const = 0;         // For messages.
+  // Tokenizer::digest() of the tokenizer that made the ids; empty when it is not known.
+  virtual std::string tokenizer_digest() const = 0;
+  virtual std::string name() const = 0;  // For messages.
 };
 
 // A tokenized shard pair; see token_shards.h.

@@ -16,7 +16,7 @@
 namespace cloze {
 
 struct LoaderOptions {
-  MicrobatchOptions microbatch;
+  MicrobatchOptions microbatch = {};
   std::int64_t prefetch = 4;                       // Most microbatches ready ahead, at least 1.
   std::int64_t max_bytes = std::int64_t{1} << 28;  // Of those; one is always allowed.
 };

@@ -14,9 +14,9 @@
 namespace cloze {
 
 struct RowOptions {
-  ObjectiveOptions objective;
-  SpecialTokens special;
-  SentenceEnds sentence_ends;
+  ObjectiveOptions objective = {};
+  SpecialTokens special = {};
+  SentenceEnds sentence_ends = {};
   std::int64_t seq_length = 0;  // Tokens of a row.
   std::uint64_t seed = 0;
 };
@@ -33,7 +33,14 @@ struct RowCounts {
   std::int64_t pieces_without_blank = 0;  // Part A only.
 
   bool operator==(const RowCounts&) const = default;
+  RowCounts& operator+=(const RowCounts& other);
+  friend RowCounts operator-(const RowCounts& a, const RowCounts& b);
 };
+
+// Writes tokens [first, last) of a batch that belong to no sample: they see nothing (lo = hi) and
+// carry no loss.
+void write_padding(Batch& batch, std::int64_t first, std::int64_t last, std::int32_t pad,
+                   Objective objective);
 
 // The objective of a row, by the shares.
 Objective draw_objective(const ObjectiveOptions& options, std::uint64_t seed, std::int64_t ordinal);

@@ -16,6 +16,7 @@ namespace cloze {
 struct Blank {
   std::int32_t first = 0;
   std::int32_t length = 0;
+  std::int32_t mask_place = 0;  // Of its mask token in part A; set when part A is written.
 
   bool operator==(const Blank&) const = default;
 };
