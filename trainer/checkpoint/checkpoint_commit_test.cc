@@ -51,7 +51,11 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
   Random random(32);
   const std::vector<TestTensor> tensors = testing::small_tensors(random);
   const ScratchFolder scratch;
-  std::int64_t acknowledged = 0;
+  const auto start = std::chrono::steady_clock::now();
+  testing::save_checkpoint(random, scratch.path(), tensors, {.step = 1});
+  const auto one_save = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - start);
+  std::int64_t acknowledged = 1;
   for (int round = 0; round < 25; ++round) {
     int pipe_ends[2];
     ASSERT_EQ(::pipe(pipe_ends), 0);
@@ -67,7 +71,8 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
       }
     }
     ::close(pipe_ends[1]);
-    std::this_thread::sleep_for(std::chrono::microseconds(testing::draw(random, 1000, 25000)));
+    // Some time in the first three saves, however fast the disk is.
+    std::this_thread::sleep_for(one_save * testing::draw(random, 10, 300) / 100);
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -76,16 +81,13 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
     }
     ::close(pipe_ends[0]);
     const std::optional<std::filesystem::path> found = newest(scratch.path());
-    if (!found) {
-      ASSERT_EQ(acknowledged, 0);
-      continue;
-    }
+    ASSERT_TRUE(found);
     const std::int64_t step = *step_of_folder(found->filename().string());
     ASSERT_GE(step, acknowledged);
     ASSERT_LE(step, acknowledged + 1);
     acknowledged = step;
   }
-  EXPECT_GT(acknowledged, 5);
+  EXPECT_GT(acknowledged, 1);
 }
 
 TEST(CheckpointCommitTest, LatestNamesTheNewest) {
