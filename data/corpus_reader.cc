@@ -78,6 +78,7 @@ void CorpusReader::open_next() {
 // Reads on when all is used; closes the file at its end.
 bool CorpusReader::fill() {
   if (begin_ < buffer_.size()) return true;
+  if (stream_ == nullptr) return false;  // The end was met before.
   do {
     buffer_.resize(kBufferBytes);
     std::size_t size = stream_->read(buffer_);
