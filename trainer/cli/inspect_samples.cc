@@ -1,3 +1,4 @@
+// `cloze inspect --samples`: the very samples that training sees, one JSON object a line.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>

@@ -1,3 +1,4 @@
+// `cloze inspect --samples` as a user calls it: one JSON object a sample, and its bad inputs.
 #include <gtest/gtest.h>
 
 #include <filesystem>
