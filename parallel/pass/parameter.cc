@@ -54,12 +54,13 @@ ParameterGroup& ParameterTable::add(std::vector<ParameterSpec> members) {
   CLOZE_CHECK(!members.empty(), "a parameter group without members", "give it a parameter");
   ParameterGroup& group = groups_.emplace_back();
   copy_owners_.push_back(nullptr);
-  for (ParameterSpec& spec : members) {
-    CLOZE_CHECK(spec.decays == members.front().decays &&
-                    spec.box.shape.size() == members.front().box.shape.size(),
-                str(spec.name, " cannot share a group with ", members.front().name),
+  for (ParameterSpec& spec : members) group.members.push_back({std::move(spec), {}, {}});
+  const ParameterSpec& first = group.members.front().spec;
+  for (const Parameter& member : group.members) {
+    CLOZE_CHECK(member.spec.decays == first.decays &&
+                    member.spec.box.shape.size() == first.box.shape.size(),
+                str(member.spec.name, " cannot share a group with ", first.name),
                 "group parameters of one kind");
-    group.members.push_back({std::move(spec), {}, {}});
   }
   return group;
 }

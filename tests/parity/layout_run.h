@@ -1,0 +1,67 @@
+// Trains a small model on any layout, ranks as threads, and collects the whole model's numbers, so
+// that layouts can be compared element by element.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "configs/schema/run.pb.h"
+#include "data/sample_source.h"
+#include "parallel/mesh/mesh.h"
+#include "trainer/loop/training_state.h"
+
+namespace cloze {
+
+// Whole tensors by name.
+using GlobalTensors = std::map<std::string, at::Tensor>;
+
+struct LayoutOutcome {
+  GlobalTensors initial;    // Weights before step 1.
+  GlobalTensors gradients;  // Of step 1, summed over the global batch, before clipping.
+  GlobalTensors final;      // Weights after the last step.
+  std::vector<double> losses;
+  std::vector<double> norms;
+};
+
+// The batches of one rank for step `step` (from 0).
+using BatchesOfStep = std::function<std::vector<Batch>(
+    const config::Run& run, const Degrees& layout, const Coordinates& at, int step)>;
+
+// Sets the layout in `run` and trains `steps` steps, from `weights` where given, else from the
+// run's seed. Throws when two ranks that hold the same
+// element disagree in a bit, or when an element is nobody's.
+LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
+                       const BatchesOfStep& batches, double learning_rate = 1e-3, int threads = 1,
+                       const GlobalTensors& weights = {});
+
+// Rows of blank infilling made of random text with document ends.
+BatchesOfStep sampled_batches(const config::Run& run);
+
+// A model of eight layers that every layout of up to eight ranks can cut, two key/value heads, and
+// a vocabulary and a batch that tensor ranks do not divide.
+config::Run small_run(config::Model::Family family, config::Precision::Compute compute);
+
+// The whole tensors' parts on one rank, of `part(parameter)` for each parameter that it holds.
+class GlobalCollector {
+ public:
+  // Not for several threads at once.
+  void add(const std::string& name, const Box& box, const at::Tensor& part);
+  // Checks that every element was given.
+  GlobalTensors finish() const;
+
+ private:
+  GlobalTensors tensors_;
+  GlobalTensors given_;  // 1 where an element was given.
+};
+
+// The largest absolute difference over its tensor's largest magnitude, over all tensors.
+double relative_difference(const GlobalTensors& a, const GlobalTensors& b);
+bool same_bits(const GlobalTensors& a, const GlobalTensors& b);
+// "tensor 2 x pipeline 4 x data 1"
+std::string name_of(const Degrees& layout);
+
+}  // namespace cloze
