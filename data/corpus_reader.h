@@ -21,7 +21,7 @@ CorpusFormat corpus_format_of(const std::filesystem::path& path);
 
 struct CorpusOptions {
   // Text files hold several documents, parted by lines that are equal to this; else each is one.
-  std::optional<std::string> split_documents;
+  std::optional<std::string> split_documents = std::nullopt;
   std::int64_t max_document_bytes = std::int64_t{64} << 20;  // Of a JSON line or a text document.
   std::int64_t chunk_bytes = std::int64_t{1} << 19;          // A chunk ends once it has so many.
 };
