@@ -8,8 +8,7 @@
 
 namespace cloze {
 
-GlmStage::GlmStage(TrainingState& state, std::vector<Batch> batches, Mode mode,
-                   double loss_weight)
+GlmStage::GlmStage(TrainingState& state, std::vector<Batch> batches, Mode mode, double loss_weight)
     : state_(state), mode_(mode), loss_weight_(loss_weight), passes_(batches.size()) {
   microbatches_.reserve(batches.size());
   for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch));
@@ -47,8 +46,7 @@ std::vector<at::Tensor> GlmStage::forward(int microbatch, std::vector<at::Tensor
   at::Tensor x = glm.forward(pass, microbatches_[m], input.empty() ? at::Tensor() : input.front());
   std::vector<at::Tensor> output;
   if (glm.part().last) {
-    const std::vector<double> losses =
-        glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
+    const std::vector<double> losses = glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
     losses_.add(loss_sums(microbatches_[m].batch, losses));
   } else {
     output.push_back(std::move(x));
