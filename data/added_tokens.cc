@@ -14,9 +14,10 @@ std::uint8_t first_byte(const AddedToken& token) {
 
 AddedTokenMatcher::AddedTokenMatcher(std::span<const AddedToken> tokens)
     : tokens_(tokens.begin(), tokens.end()) {
-  std::ranges::stable_sort(tokens_, [](const AddedToken& a, const AddedToken& b) {
+  std::ranges::sort(tokens_, [](const AddedToken& a, const AddedToken& b) {
     if (first_byte(a) != first_byte(b)) return first_byte(a) < first_byte(b);
-    return a.content.size() > b.content.size();
+    if (a.content.size() != b.content.size()) return a.content.size() > b.content.size();
+    return a.content < b.content;
   });
   for (const AddedToken& token : tokens_) ++first_[std::size_t{first_byte(token)} + 1];
   for (std::size_t byte = 0; byte < 256; ++byte) first_[byte + 1] += first_[byte];

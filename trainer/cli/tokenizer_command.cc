@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "data/bpe_trainer.h"
+#include "data/corpus_reader.h"
+#include "data/document_parser.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_files.h"
 #include "parallel/base/check.h"
@@ -16,10 +18,11 @@
 namespace cloze {
 namespace {
 
-constexpr std::int64_t kLargestText = std::int64_t{4} << 30;
+constexpr std::int64_t kLargestText = std::int64_t{1} << 30;  // Bytes of a document.
 
 struct TrainOptions {
   std::vector<std::filesystem::path> inputs;
+  std::string text_key = "text";  // Of a JSON line.
   std::int64_t vocab_size = 0;
   std::filesystem::path output;
 };
@@ -30,15 +33,28 @@ struct EncodeOptions {
   bool parse_special = false;
 };
 
-// Runs `work` on the text of a file, and says which file an error is about.
-template <typename Work>
-void with_text(const std::filesystem::path& path, const Work& work) {
-  const std::string text = read_file(path, kLargestText);
-  try {
-    work(text);
-  } catch (const Error& error) {
-    fail(error.code(), str(path.string(), ": ", error.problem()), error.fix());
+// Counts the words of every document; a fault of the input ends the run.
+void add_texts(const TrainOptions& options, BpeTrainer& trainer) {
+  CorpusOptions corpus;
+  corpus.max_document_bytes = kLargestText;
+  CorpusReader reader(options.inputs, corpus);
+  DocumentParser parser(options.text_key, corpus.max_document_bytes);
+  std::int64_t num_documents = 0;
+  std::int64_t num_bytes = 0;
+  for (CorpusChunk chunk; reader.next(chunk);) {
+    for (const CorpusRecord& record : chunk.records) {
+      const std::filesystem::path& file = options.inputs[record.file];
+      const DocumentText document = parser.parse(chunk, record, corpus_format_of(file));
+      CLOZE_REQUIRE(document.fault.empty(), ExitCode::kBadInput,
+                    str(file.string(), ":", document.line, ": ", document.fault),
+                    "correct the input or leave the file out");
+      trainer.add(document.text);
+      ++num_documents;
+      num_bytes += static_cast<std::int64_t>(document.text.size());
+    }
   }
+  std::cerr << str("read ", num_documents, " documents, ", num_bytes, " bytes, ",
+                   trainer.num_distinct_words(), " distinct words\n");
 }
 
 int train(const TrainOptions& options) {
@@ -48,24 +64,26 @@ int train(const TrainOptions& options) {
       str("--vocab-size ", options.vocab_size, " is too small"),
       str("256 bytes and the special tokens need at least ", BpeTrainer::smallest_vocab_size()));
   BpeTrainer trainer;
-  std::int64_t num_bytes = 0;
-  for (const std::filesystem::path& path : options.inputs) {
-    with_text(path, [&](const std::string& text) {
-      trainer.add(text);
-      num_bytes += static_cast<std::int64_t>(text.size());
-    });
-  }
-  std::cerr << "read " << num_bytes << " bytes, " << trainer.num_distinct_words()
-            << " distinct words\n";
+  add_texts(options, trainer);
   const TokenizerContent content =
       trainer.train(options.vocab_size, [](std::int64_t found, std::int64_t wanted) {
-        std::cerr << "merges " << found << " of " << wanted << '\n';
+        std::cerr << str("merges ", found, " of ", wanted, '\n');
       });
   write_tokenizer_files(options.output, content);
-  std::cout << "wrote " << (options.output / "tokenizer.json").string() << ": "
-            << options.vocab_size << " tokens, digest " << Tokenizer::load(options.output).digest()
-            << '\n';
+  std::cout << str("wrote ", (options.output / "tokenizer.json").string(), ": ", options.vocab_size,
+                   " tokens, digest ", Tokenizer::load(options.output).digest(), '\n');
   return static_cast<int>(ExitCode::kDone);
+}
+
+// Runs `work` on the text of a file, and says which file an error is about.
+template <typename Work>
+void with_text(const std::filesystem::path& path, const Work& work) {
+  const std::string text = read_file(path, kLargestText);
+  try {
+    work(text);
+  } catch (const Error& error) {
+    fail(error.code(), str(path.string(), ": ", error.problem()), error.fix());
+  }
 }
 
 // One line of ids a file.
@@ -105,8 +123,13 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
   // The options live as long as the parser that fills them.
   const auto train_options = std::make_shared<TrainOptions>();
   CLI::App* const training =
-      command->add_subcommand("train", "Learn a byte-level BPE vocabulary from UTF-8 text files");
-  training->add_option("--input", train_options->inputs, "Text files")->required();
+      command->add_subcommand("train", "Learn a byte-level BPE vocabulary from UTF-8 text");
+  training
+      ->add_option("--input", train_options->inputs,
+                   "Text files, each a document, and .jsonl; also .gz and .zst")
+      ->required();
+  training->add_option("--text-key", train_options->text_key, "Key of a JSON line's text")
+      ->capture_default_str();
   training
       ->add_option("--vocab-size", train_options->vocab_size,
                    "Tokens in all: bytes, merged pieces and GLM's special tokens")
