@@ -11,6 +11,7 @@
 
 #include "parallel/comm/groups.h"
 #include "parallel/comm/mpi_session.h"
+#include "parallel/pass/caching_allocator.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/report_error.h"
 #include "trainer/config/load.h"
@@ -50,6 +51,7 @@ int train(const TrainArguments& arguments) {
   char** argv = nullptr;
   MpiSession session(argc, argv);
   const at::NoGradGuard no_tape;
+  const CachingAllocator allocator;  // Before the first tensor.
   std::vector<int> everyone;
   for (int rank = 0; rank < session.world_size(); ++rank) everyone.push_back(rank);
   const std::unique_ptr<Communicator> world = session.communicator("start", everyone);

@@ -43,9 +43,15 @@ at::Tensor Block::forward_keeping(Pass& pass, const Microbatch& microbatch,
   Norm::Statistics second;
   const at::Tensor normed = input_norm_.forward(x, first);
   const at::Tensor attended = attention_.forward(pass, microbatch, normed);
-  const at::Tensor middle =
-      add_residual(pass, microbatch, x, attended, attention_.output_bias(), 0);
-  const at::Tensor middle_normed = post_attention_norm_.forward(middle, second);
+  at::Tensor middle;
+  at::Tensor middle_normed;
+  const at::Tensor bias = attention_.output_bias();
+  if (bias.defined() || drops(pass)) {
+    middle = add_residual(pass, microbatch, x, attended, bias, 0);
+    middle_normed = post_attention_norm_.forward(middle, second);
+  } else {
+    middle_normed = post_attention_norm_.forward_of_sum(x, attended, middle, second);
+  }
   const at::Tensor fed = feed_forward_.forward(pass, middle_normed);
   at::Tensor y = add_residual(pass, microbatch, middle, fed, feed_forward_.output_bias(), 1);
   pass.stash.push({x, first.mean, first.rstd, keeps_norms ? normed : at::Tensor(), middle,
@@ -77,17 +83,16 @@ at::Tensor Block::add_residual(const Pass& pass, const Microbatch& microbatch,
   const DropoutKey key =
       dropout_key(pass, microbatch, tp_, options_.output_dropout, RandomDomain::kOutputDropout,
                   2 * options_.layer + place, options_.hidden_size);
-  const bool drops = pass.training && options_.output_dropout > 0;
   with_type(x.scalar_type(), [&]<typename T>() {
     dropout_add<T>(data_of<const T>(residual), data_of<const T>(x), data_of<const T>(bias),
-                   drops ? &key : nullptr, data_of<T>(y), x.size(0), x.size(1));
+                   drops(pass) ? &key : nullptr, data_of<T>(y), x.size(0), x.size(1));
   });
   return y;
 }
 
 at::Tensor Block::branch_gradient(const Pass& pass, const Microbatch& microbatch,
                                   const at::Tensor& dy, std::uint32_t place) const {
-  if (!pass.training || options_.output_dropout == 0) return dy;
+  if (!drops(pass)) return dy;
   at::Tensor dx = at::empty_like(dy);
   const DropoutKey key =
       dropout_key(pass, microbatch, tp_, options_.output_dropout, RandomDomain::kOutputDropout,

@@ -46,6 +46,7 @@ class Block {
   at::Tensor forward_keeping(Pass& pass, const Microbatch& microbatch, const at::Tensor& x) const;
   at::Tensor backward_from_stash(Pass& pass, const Microbatch& microbatch,
                                  const at::Tensor& dy) const;
+  bool drops(const Pass& pass) const { return pass.training && options_.output_dropout > 0; }
   // residual + dropout(x + bias). `place` is 0 after attention, 1 after the feed-forward layer.
   at::Tensor add_residual(const Pass& pass, const Microbatch& microbatch,
                           const at::Tensor& residual, const at::Tensor& x, const at::Tensor& bias,

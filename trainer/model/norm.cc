@@ -33,6 +33,18 @@ Norm::Norm(ParameterTable& table, NormOptions options, const TensorParallel& tp)
     : options_(std::move(options)), group_(add_group(table, options_, tp)) {}
 
 at::Tensor Norm::forward(const at::Tensor& x, Statistics& statistics) const {
+  at::Tensor no_sum;
+  return run_forward(x, at::Tensor(), no_sum, statistics);
+}
+
+at::Tensor Norm::forward_of_sum(const at::Tensor& x, const at::Tensor& delta, at::Tensor& sum,
+                                Statistics& statistics) const {
+  sum = at::empty_like(x);
+  return run_forward(x, delta, sum, statistics);
+}
+
+at::Tensor Norm::run_forward(const at::Tensor& x, const at::Tensor& delta, at::Tensor& sum,
+                             Statistics& statistics) const {
   const auto of_tokens = x.options().dtype(accumulator_of(x.scalar_type()));
   at::Tensor y = at::empty_like(x);
   statistics.rstd = at::empty({x.size(0)}, of_tokens);
@@ -42,11 +54,13 @@ at::Tensor Norm::forward(const at::Tensor& x, Statistics& statistics) const {
     const T* weight = data_of<const T>(group_.members[0].value);
     if (options_.kind == NormKind::kRms) {
       rms_norm_forward<T>(data_of<const T>(x), weight, data_of<T>(y), data_of<Sum>(statistics.rstd),
-                          x.size(0), x.size(1), options_.eps);
+                          x.size(0), x.size(1), options_.eps, data_of<const T>(delta),
+                          data_of<T>(sum));
     } else {
       layer_norm_forward<T>(data_of<const T>(x), weight, data_of<const T>(group_.members[1].value),
                             data_of<T>(y), data_of<Sum>(statistics.mean),
-                            data_of<Sum>(statistics.rstd), x.size(0), x.size(1), options_.eps);
+                            data_of<Sum>(statistics.rstd), x.size(0), x.size(1), options_.eps,
+                            data_of<const T>(delta), data_of<T>(sum));
     }
   });
   return y;

@@ -36,11 +36,18 @@ class Norm {
 
   // x [tokens (/ tp), hidden] -> like x.
   at::Tensor forward(const at::Tensor& x, Statistics& statistics) const;
+  // The norm of x + delta in one pass over memory; `sum` becomes x + delta. The same bits as the
+  // sum followed by forward().
+  at::Tensor forward_of_sum(const at::Tensor& x, const at::Tensor& delta, at::Tensor& sum,
+                            Statistics& statistics) const;
   // dy like x -> dx, plus `residual_gradient` where defined.
   at::Tensor backward(Pass& pass, const at::Tensor& dy, const at::Tensor& x,
                       const Statistics& statistics, const at::Tensor& residual_gradient) const;
 
  private:
+  at::Tensor run_forward(const at::Tensor& x, const at::Tensor& delta, at::Tensor& sum,
+                         Statistics& statistics) const;
+
   const NormOptions options_;
   ParameterGroup& group_;  // weight | bias
 };
