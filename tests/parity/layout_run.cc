@@ -87,6 +87,18 @@ GlobalTensors GlobalCollector::finish() const {
   return tensors_;
 }
 
+void on_layout(config::Run run, const Degrees& layout,
+               const std::function<void(TrainingState&)>& body) {
+  run.mutable_parallel()->set_tensor(layout.tensor);
+  run.mutable_parallel()->set_pipeline(layout.pipeline);
+  const Mesh mesh(layout);
+  run_ranks(layout.world(), [&](LocalWorld& world, int rank) {
+    const Groups groups = connect_local(mesh, world, rank, kv_replicas(run.model(), layout.tensor));
+    TrainingState state(run, groups);
+    body(state);
+  });
+}
+
 LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
                        const BatchesOfStep& batches, double learning_rate, int threads,
                        const GlobalTensors& weights) {

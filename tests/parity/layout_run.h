@@ -45,6 +45,10 @@ BatchesOfStep sampled_batches(const config::Run& run);
 // a vocabulary and a batch that tensor ranks do not divide.
 config::Run small_run(config::Model::Family family, config::Precision::Compute compute);
 
+// Calls body(state) on every rank of a layout, with the model built and initialised.
+void on_layout(config::Run run, const Degrees& layout,
+               const std::function<void(TrainingState&)>& body);
+
 // The whole tensors' parts on one rank, of `part(parameter)` for each parameter that it holds.
 class GlobalCollector {
  public:
