@@ -105,6 +105,7 @@ inline double log_by_fma(double value) {
 // cos(2 pi turns) for 0 <= turns < 1, by fma alone.
 inline double cos_of_turns(double turns) {
   const double quarters = turns * 4.0;
+  // Exact: turns has 32 bits. NOLINTNEXTLINE(bugprone-incorrect-roundings)
   const int nearest = static_cast<int>(quarters + 0.5);
   const double angle = (quarters - nearest) * 1.5707963267948966;  // Within +- pi / 4.
   const double square = angle * angle;

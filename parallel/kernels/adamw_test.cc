@@ -56,6 +56,7 @@ void expect_plain_loop(double allowed) {
     expect_close(actual.exp_avg, m, allowed);
     expect_close(actual.exp_avg_sq, v, allowed);
     std::vector<T> copy;
+    copy.reserve(actual.master.size());
     for (const A each : actual.master) copy.push_back(static_cast<T>(each));
     EXPECT_TRUE(same_bits(actual.value, copy));
   }

@@ -6,8 +6,6 @@
 
 namespace cloze {
 
-constexpr std::int64_t kForwardQueries = 8 * kTile;  // Of an item, which transposes its keys once.
-
 template <class T>
 struct AttentionForward {
   using A = Accumulator<T>;
@@ -199,6 +197,8 @@ void AttentionForward<T>::run(std::int64_t first, std::int64_t last) const {
 CLOZE_KERNEL_OF_ALL_TYPES(AttentionForward);
 
 #ifndef CLOZE_KERNEL_AVX512
+
+constexpr std::int64_t kForwardQueries = 8 * kTile;  // Of an item, which transposes its keys once.
 
 template <class T>
 void attention_forward(const AttentionShape& shape, const T* q, const T* k, const T* v,

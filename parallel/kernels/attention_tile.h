@@ -127,16 +127,16 @@ template <int kPacks, class Set, class A>
 [[gnu::noinline]] void multiply_panel(Strided<A> a, const A* b, std::int64_t b_row, A* c,
                                       std::int64_t c_row, std::int64_t rows, std::int64_t depth,
                                       bool add) {
-  std::int64_t i = 0;
-  const auto block = [&](auto size) __attribute__((always_inline)) {
+  const auto block = [&](auto size, std::int64_t i) __attribute__((always_inline)) {
     multiply_block<size.value, kPacks, Set>({a.data + i * a.row, a.row, a.column}, b, b_row,
                                             c + i * c_row, c_row, depth, add);
-    i += size.value;
+    return i + size.value;
   };
-  while (i + 6 <= rows) block(std::integral_constant<int, 6>{});
-  if (i + 4 <= rows) block(std::integral_constant<int, 4>{});
-  if (i + 2 <= rows) block(std::integral_constant<int, 2>{});
-  if (i < rows) block(std::integral_constant<int, 1>{});
+  std::int64_t i = 0;
+  while (i + 6 <= rows) i = block(std::integral_constant<int, 6>{}, i);
+  if (i + 4 <= rows) i = block(std::integral_constant<int, 4>{}, i);
+  if (i + 2 <= rows) i = block(std::integral_constant<int, 2>{}, i);
+  if (i < rows) block(std::integral_constant<int, 1>{}, i);
 }
 
 // c [rows, columns] (+)= a [rows, depth] * b [depth, columns]; columns are whole packs.

@@ -4,16 +4,20 @@
 
 #ifndef CLOZE_KERNEL_AVX512
 
+#ifdef __clang__
+// The header below uses C's name, which GCC knows in C++ too.
+#define _Bool bool  // NOLINT(bugprone-reserved-identifier)
+#endif
 #include <sys/platform/x86.h>
 
 namespace cloze {
 
 CpuFeatures cpu_features() {
-  return {.avx512f = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512F)),
-          .avx512bw = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512BW)),
-          .avx512cd = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512CD)),
-          .avx512dq = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512DQ)),
-          .avx512vl = static_cast<bool>(CPU_FEATURE_ACTIVE(AVX512VL))};
+  return {.avx512f = CPU_FEATURE_ACTIVE(AVX512F),
+          .avx512bw = CPU_FEATURE_ACTIVE(AVX512BW),
+          .avx512cd = CPU_FEATURE_ACTIVE(AVX512CD),
+          .avx512dq = CPU_FEATURE_ACTIVE(AVX512DQ),
+          .avx512vl = CPU_FEATURE_ACTIVE(AVX512VL)};
 }
 
 InstructionSet choose_instruction_set(const CpuFeatures& features) {
