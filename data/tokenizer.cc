@@ -52,20 +52,38 @@ std::vector<AddedToken> of_pass(const TokenizerContent& content, bool normalized
   return tokens;
 }
 
+// Appends without streams: a published vocabulary has half a million lines.
 std::string canonical_text(const TokenizerContent& content) {
-  std::string text = str("cloze tokenizer 1\n", content.split_pattern, '\n',
-                         content.ignore_merges ? "ignore_merges\n" : "");
-  const auto add = [&](std::int64_t id, std::string_view bytes, std::string_view kind) {
-    // The size keeps bytes that look like the next line from passing for it.
-    text += str(kind, ' ', id, ' ', bytes.size(), ' ', bytes, '\n');
+  std::string text = "cloze tokenizer 1\n";
+  const auto add_number = [&](std::int64_t number) {
+    text += ' ';
+    text += std::to_string(number);
   };
-  for (const Piece& piece : content.pieces) add(piece.id, piece.bytes, "piece");
+  const auto add_bytes = [&](std::string_view bytes) {
+    // The size keeps bytes that look like the next line from passing for it.
+    add_number(static_cast<std::int64_t>(bytes.size()));
+    text += ' ';
+    text += bytes;
+    text += '\n';
+  };
+  text += content.ignore_merges ? "whole words, pattern" : "pattern";
+  add_bytes(content.split_pattern);
+  for (const Piece& piece : content.pieces) {
+    text += "piece";
+    add_number(piece.id);
+    add_bytes(piece.bytes);
+  }
   for (const Merge& merge : content.merges) {
-    text += str("merge ", merge.left, ' ', merge.right, '\n');
+    text += "merge";
+    add_number(merge.left);
+    add_number(merge.right);
+    text += '\n';
   }
   for (const AddedToken& token : content.added_tokens) {
-    add(token.id, token.content,
-        str(token.special ? "special" : "added", token.normalized ? " late" : ""));
+    text += token.special ? "special" : "added";
+    text += token.normalized ? " late" : "";
+    add_number(token.id);
+    add_bytes(token.content);
   }
   return text;
 }
@@ -90,8 +108,8 @@ struct TokenizerModel {
   AddedTokenMatcher first;     // Sought in the text,
   AddedTokenMatcher second;    // and in what the first leave.
   std::vector<Entry> entries;  // Of an id.
-  IdsOfText piece_ids;         // Keys borrow from entries or piece_bytes.
-  IdsOfText added_ids;
+  IdsOfText piece_ids;         // Keys borrow from entries.
+  IdsOfText added_ids;         // Keys borrow from added_contents.
   std::vector<std::string> added_contents;
   std::string digest;
 };
