@@ -79,8 +79,10 @@ std::vector<Difference> find_differences(const config::Run& before, const config
 
 void check_differences(const std::vector<Difference>& differences,
                        const std::vector<std::string>& allowed) {
+  const std::vector<Key> keys = all_keys();
   std::vector<std::string> names;
-  for (const Key& key : all_keys()) names.push_back(key.name());
+  names.reserve(keys.size());
+  for (const Key& key : keys) names.push_back(key.name());
   for (const std::string& name : allowed) {
     const auto close = nearest(name, names);
     CLOZE_REQUIRE(find_key(name).has_value(), ExitCode::kUsage,

@@ -128,6 +128,7 @@ std::string value_text(const config::Run& run, const Key& key) {
     return "auto";
   }
   std::vector<std::string> items;
+  items.reserve(static_cast<std::size_t>(size));
   for (int i = 0; i < size; ++i) {
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       const Message& item = reflection.GetRepeatedMessage(section, &field, i);
@@ -146,6 +147,7 @@ std::string spelling_of(const EnumValueDescriptor& value) {
 
 std::vector<std::string> spellings_of(const EnumDescriptor& type) {
   std::vector<std::string> spellings;
+  spellings.reserve(static_cast<std::size_t>(type.value_count()));
   for (int i = 0; i < type.value_count(); ++i) spellings.push_back(spelling_of(*type.value(i)));
   return spellings;
 }

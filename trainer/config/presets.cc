@@ -75,6 +75,7 @@ std::optional<config::Model> preset_of(std::string_view name) {
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> names = {std::string(kGlm4)};
+  names.reserve(1 + kSizes2021.size());
   for (const Size2021& size : kSizes2021) names.emplace_back(size.name);
   return names;
 }
