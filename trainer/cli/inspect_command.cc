@@ -1,9 +1,11 @@
 // cloze inspect: what a path holds, and whether it is whole.
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "data/shard_index.h"
 #include "data/tokenizer.h"
@@ -11,6 +13,7 @@
 #include "trainer/checkpoint/checkpoint_directory.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/inspect.h"
+#include "trainer/config/load.h"
 
 namespace cloze {
 namespace {
@@ -18,6 +21,10 @@ namespace {
 struct InspectArguments {
   std::filesystem::path path;
   InspectOptions options;
+  bool samples = false;    // The path is a config: show what it trains on.
+  std::int64_t first = 0;  // Of the samples: the row to begin with.
+  std::int64_t count = 8;  // Of the samples: lines.
+  std::vector<std::string> overrides;
 };
 
 bool is_there(const std::filesystem::path& path) {
@@ -38,7 +45,10 @@ void inspect_tokenizer(const std::filesystem::path& folder, const InspectOptions
 int run(const InspectArguments& arguments) {
   const std::filesystem::path& path = arguments.path;
   const ShardPaths pair(path);
-  if (is_there(pair.idx) || is_there(pair.bin)) {
+  if (arguments.samples) {
+    inspect_samples(load_config(path, arguments.overrides).run, arguments.first, arguments.count,
+                    std::cout);
+  } else if (is_there(pair.idx) || is_there(pair.bin)) {
     inspect_shards(path, arguments.options, std::cout);
   } else if (is_checkpoint(path)) {
     inspect_checkpoint(path, arguments.options, std::cout);
@@ -63,12 +73,24 @@ void add_inspect_command(CLI::App& app, Action& action) {
   CLI::App* const command =
       app.add_subcommand("inspect", "Show what a shard pair, a checkpoint or a tokenizer holds");
   command
-      ->add_option("path", arguments->path,
-                   "PREFIX of a shard pair, or a folder: checkpoint, run, tokenizer")
+      ->add_option(
+          "path", arguments->path,
+          "PREFIX of a shard pair, or a folder: checkpoint, run, tokenizer; with --samples a "
+          "config")
       ->required();
   command->add_flag("--json", arguments->options.json, "Print one JSON object");
   command->add_flag("--verify", arguments->options.verify,
                     "Read everything and compare it with the digests");
+  CLI::Option* const samples =
+      command->add_flag("--samples", arguments->samples,
+                        "The path is a config: show the samples it trains on, one JSON object a "
+                        "line");
+  command->add_option("--first", arguments->first, "Row to begin with, counted from 0")
+      ->needs(samples);
+  command->add_option("--count", arguments->count, "Lines; 8 when absent")->needs(samples);
+  command->add_option("--set", arguments->overrides, "path=value, changes a key of the config")
+      ->needs(samples)
+      ->allow_extra_args(false);
   command->callback([&action, arguments] { action = [arguments] { return run(*arguments); }; });
 }
 
