@@ -31,6 +31,12 @@ void with_type(TokenType type, const Body& body) {
   }
 }
 
+// The sign of a narrow type is kept: a negative id must not pass for a large one.
+template <typename T>
+std::int32_t widened(T id) {
+  return static_cast<std::int32_t>(std::int64_t{id});
+}
+
 template <typename T>
 void read_as(const File& bin, std::int64_t first, std::span<std::int32_t> out) {
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
@@ -42,7 +48,7 @@ void read_as(const File& bin, std::int64_t first, std::span<std::int32_t> out) {
       const std::size_t count = std::min(block.size(), out.size() - done);
       bin.read_at((first + static_cast<std::int64_t>(done)) * kBytes,
                   std::as_writable_bytes(std::span(block).first(count)));
-      for (std::size_t i = 0; i < count; ++i) out[done + i] = static_cast<std::int32_t>(block[i]);
+      for (std::size_t i = 0; i < count; ++i) out[done + i] = widened(block[i]);
       done += count;
     }
   }
@@ -78,7 +84,7 @@ void scan_as(const File& bin, std::span<const std::int64_t> starts, ShardScan& r
     for (; document + 1 < starts.size() && starts[document + 1] <= first + count; ++document) {
       if (starts[document + 1] == starts[document]) continue;
       const std::int64_t last = starts[document + 1] - 1 - first;
-      result.last_ids[document] = static_cast<std::int32_t>(ids[static_cast<std::size_t>(last)]);
+      result.last_ids[document] = widened(ids[static_cast<std::size_t>(last)]);
     }
   }
   result.smallest_id = smallest;
