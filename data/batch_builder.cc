@@ -1,3 +1,4 @@
+// Reads windows and builds their rows into one batch.
 #include "data/batch_builder.h"
 
 #include "parallel/base/check.h"

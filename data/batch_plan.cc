@@ -1,3 +1,4 @@
+// The ramp as a table of stages, one for each batch size.
 #include "data/batch_plan.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Writes part A and part B, a run of tokens at a time.
 #include "data/blank_infilling.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Writes next-token samples.
 #include "data/causal.h"
 
 #include <algorithm>

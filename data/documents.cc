@@ -1,3 +1,4 @@
+// Documents of a shard pair, and documents in memory.
 #include "data/documents.h"
 
 #include <algorithm>

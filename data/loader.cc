@@ -1,3 +1,4 @@
+// The queue between the thread that prepares and the one that trains.
 #include "data/loader.h"
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// Integer weights and the forks over halves of the sources.
 #include "data/mixture.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Checks the shares and ratios, tabulates span lengths, and solves for the window length.
 #include "data/objective_options.h"
 
 #include <algorithm>

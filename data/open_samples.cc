@@ -1,3 +1,4 @@
+// Opens what the data section names and checks that the parts fit each other.
 #include "data/open_samples.h"
 
 #include <string>

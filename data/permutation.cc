@@ -1,3 +1,4 @@
+// The Feistel rounds and the walk along the cycle.
 #include "data/permutation.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Cuts a window into pieces, draws until the row fits, writes samples and padding.
 #include "data/row_builder.h"
 
 #include <algorithm>

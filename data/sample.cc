@@ -1,3 +1,4 @@
+// A sample cut out of a batch.
 #include "data/sample.h"
 
 namespace cloze {

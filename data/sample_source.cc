@@ -1,3 +1,4 @@
+// From an ordinal to source, epoch and window, and the fingerprint of all that.
 #include "data/sample_source.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Draws blanks: spans placed as in THUDM/GLM, whole sentences, or a document's end.
 #include "data/span_sampling.h"
 
 #include <algorithm>

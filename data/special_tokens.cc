@@ -1,3 +1,4 @@
+// Asks the tokenizer for ids and for the tokens that end sentences.
 #include "data/special_tokens.h"
 
 #include <algorithm>

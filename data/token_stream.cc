@@ -1,3 +1,4 @@
+// Reads the stored tokens at once and sets the missing eos between them.
 #include "data/token_stream.h"
 
 #include <algorithm>
