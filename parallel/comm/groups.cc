@@ -1,5 +1,6 @@
 #include "parallel/comm/groups.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <string>
@@ -70,6 +71,11 @@ int launched_tasks() {
 }
 
 }  // namespace
+
+int threads_of_environment() {
+  const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)
+  return value == nullptr ? 0 : std::max(0, std::atoi(value));
+}
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {
   CLOZE_REQUIRE(

@@ -31,9 +31,10 @@ struct TrainArguments {
   std::vector<std::string> allowed_changes;
 };
 
-// `run.threads`: a number, or this node's cores shared by its ranks.
+// `run.threads`: a number, or OMP_NUM_THREADS, or this node's cores shared by its ranks.
 int threads_of(const config::Job& job, int ranks_of_node) {
   if (job.threads() != "auto") return std::stoi(job.threads());
+  if (const int wanted = threads_of_environment(); wanted > 0) return wanted;
   cpu_set_t cores;
   CPU_ZERO(&cores);
   const int available = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
