@@ -10,7 +10,6 @@
 #include <map>
 #include <mutex>
 #include <numeric>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -29,6 +28,7 @@ Bytes bytes_of(const at::Tensor& tensor) {
 
 // What one rank leaves for a collective.
 struct Input {
+  bool arrived = false;
   Bytes bytes;
   std::vector<std::int64_t>
       offsets;  // all_to_all: where the part of each rank starts, and the end.
@@ -37,7 +37,7 @@ struct Input {
 // One collective in flight.
 struct Call {
   std::string what;  // Must be the same on every rank.
-  std::vector<std::optional<Input>> inputs;
+  std::vector<Input> inputs;
   int num_arrived = 0;
   int num_finished = 0;
 };
@@ -72,7 +72,7 @@ struct LocalWorld::State {
   std::map<std::tuple<std::string, std::vector<int>, int>, int> num_made;  // By rank.
   std::vector<std::string> last_call;                                      // By world rank.
   std::vector<bool> gone;                                                  // By world rank.
-  std::optional<std::string> failure;                                      // Why every wait ends.
+  std::string failure;  // Why every wait ends; empty while none does.
 
   std::string report() const {
     std::string text;
@@ -85,17 +85,17 @@ struct LocalWorld::State {
   // Waits until `ready`; `missing` gives the world rank that this one waits for.
   void wait(std::unique_lock<std::mutex>& lock, const std::function<bool()>& ready,
             const std::function<int()>& missing, const std::string& where) {
-    const auto lost = [&] { return failure.has_value() || gone[missing()]; };
+    const auto lost = [&] { return !failure.empty() || gone[missing()]; };
     const bool in_time = moved.wait_for(lock, deadline, [&] { return ready() || lost(); });
     if (ready()) return;
-    if (!failure) {
+    if (failure.empty()) {
       const int rank = missing();
       failure = in_time
                     ? str(where, " waits for a call that rank ", rank, " never made", report())
                     : str(where, " has waited ", deadline.count(), " s for rank ", rank, report());
       moved.notify_all();
     }
-    fail(ExitCode::kTransient, *failure,
+    fail(ExitCode::kTransient, failure,
          "see what the named ranks did last; every rank of a group makes the same calls in the "
          "same order");
   }
@@ -135,8 +135,7 @@ class LocalCommunicator final : public Communicator {
       std::unique_lock lock(state.mutex);
       Call& call = group.calls.at(number);
       const auto missing = [&] {
-        const auto first =
-            std::ranges::find_if(call.inputs, [](const auto& input) { return !input.has_value(); });
+        const auto first = std::ranges::find(call.inputs, false, &Input::arrived);
         return group.members[first - call.inputs.begin()];
       };
       state.wait(
@@ -238,8 +237,8 @@ class LocalCommunicator final : public Communicator {
   // Reduces elements [first, first + output.numel()) of every input.
   static void reduce(const Call& call, at::Tensor& output, std::int64_t first, ReduceOp op) {
     std::vector<const void*> parts;
-    for (const auto& input : call.inputs) {
-      parts.push_back(input->bytes.data() + first * output.element_size());
+    for (const Input& input : call.inputs) {
+      parts.push_back(input.bytes.data() + first * output.element_size());
     }
     ordered_reduce(output.mutable_data_ptr(), parts, output.numel(), output.scalar_type(), op);
   }
@@ -247,22 +246,23 @@ class LocalCommunicator final : public Communicator {
   static std::string name_of(ReduceOp op) { return op == ReduceOp::kSum ? "sum" : "max"; }
 
   Work do_all_reduce(at::Tensor tensor, ReduceOp op) override {
-    return join(str(name_of(op), " ", describe("all_reduce", tensor)), {bytes_of(tensor), {}},
+    return join(str(name_of(op), " ", describe("all_reduce", tensor)), {true, bytes_of(tensor), {}},
                 [tensor, op](const Call& call) mutable { reduce(call, tensor, 0, op); });
   }
 
   Work do_all_gather(at::Tensor output, at::Tensor input) override {
-    return join(describe("all_gather", input), {bytes_of(input), {}}, [output](const Call& call) {
-      auto* place = static_cast<std::byte*>(output.mutable_data_ptr());
-      for (const auto& part : call.inputs) {
-        place = std::ranges::copy(part->bytes, place).out;
-      }
-    });
+    return join(describe("all_gather", input), {true, bytes_of(input), {}},
+                [output](const Call& call) {
+                  auto* place = static_cast<std::byte*>(output.mutable_data_ptr());
+                  for (const Input& part : call.inputs) {
+                    place = std::ranges::copy(part.bytes, place).out;
+                  }
+                });
   }
 
   Work do_reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) override {
-    return join(str(name_of(op), " ", describe("reduce_scatter", input)), {bytes_of(input), {}},
-                [output, op, this](const Call& call) mutable {
+    return join(str(name_of(op), " ", describe("reduce_scatter", input)),
+                {true, bytes_of(input), {}}, [output, op, this](const Call& call) mutable {
                   reduce(call, output, output.numel() * rank(), op);
                 });
   }
@@ -278,11 +278,12 @@ class LocalCommunicator final : public Communicator {
     }
     std::vector<std::int64_t> expected(output_rows.begin(), output_rows.end());
     for (std::int64_t& bytes : expected) bytes *= row_bytes(output);
-    return join(str("all_to_all of ", input.scalar_type()), {bytes_of(input), std::move(offsets)},
+    return join(str("all_to_all of ", input.scalar_type()),
+                {true, bytes_of(input), std::move(offsets)},
                 [output, expected = std::move(expected), this](const Call& call) {
                   auto* place = static_cast<std::byte*>(output.mutable_data_ptr());
                   for (int sender = 0; sender < size(); ++sender) {
-                    const Input& part = *call.inputs[sender];
+                    const Input& part = call.inputs[sender];
                     const std::int64_t first = part.offsets[rank()];
                     const std::int64_t bytes = part.offsets[rank() + 1] - first;
                     CLOZE_CHECK(bytes == expected[sender],
@@ -296,10 +297,10 @@ class LocalCommunicator final : public Communicator {
 
   Work do_broadcast(at::Tensor tensor, int root) override {
     return join(str(describe("broadcast", tensor), " from ", root),
-                {rank() == root ? bytes_of(tensor) : Bytes{}, {}},
+                {true, rank() == root ? bytes_of(tensor) : Bytes{}, {}},
                 [tensor, root, this](const Call& call) {
                   if (rank() == root) return;
-                  std::ranges::copy(call.inputs[root]->bytes,
+                  std::ranges::copy(call.inputs[root].bytes,
                                     static_cast<std::byte*>(tensor.mutable_data_ptr()));
                 });
   }
@@ -326,7 +327,7 @@ class LocalCommunicator final : public Communicator {
   }
 
   void do_barrier() override {
-    join("barrier", {}, [](const Call&) {}).wait();
+    join("barrier", {true, {}, {}}, [](const Call&) {}).wait();
   }
 
   State& state_;
@@ -368,7 +369,7 @@ std::unique_ptr<Communicator> LocalWorld::communicator(const std::string& name,
 
 void LocalWorld::abort(int world_rank, const std::string& reason) {
   const std::scoped_lock lock(state_->mutex);
-  if (!state_->failure) state_->failure = str("rank ", world_rank, " failed: ", reason);
+  if (state_->failure.empty()) state_->failure = str("rank ", world_rank, " failed: ", reason);
   state_->moved.notify_all();
 }
 

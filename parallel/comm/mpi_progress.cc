@@ -56,8 +56,8 @@ void MpiProgress::poll() {
   for (MpiOperation* operation : operations_) operation->advance();
 }
 
-MpiOperation::MpiOperation(MpiProgress& progress, Place place)
-    : progress_(progress), place_(std::move(place)) {}
+MpiOperation::MpiOperation(MpiProgress& progress, const Place& place)
+    : progress_(progress), place_(place) {}
 
 MpiOperation::~MpiOperation() {
   if (driven_) progress_.remove(this);

@@ -51,7 +51,7 @@ class MpiOperation final : public Work::Pending {
     std::int64_t max_message_bytes;  // Longer ones are cut.
   };
 
-  MpiOperation(MpiProgress& progress, Place place);
+  MpiOperation(MpiProgress& progress, const Place& place);
   MpiOperation(const MpiOperation&) = delete;
   MpiOperation& operator=(const MpiOperation&) = delete;
   ~MpiOperation() override;

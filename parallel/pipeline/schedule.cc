@@ -255,7 +255,7 @@ std::string draw(const Timeline& timeline, int num_ranks, double tick) {
   std::string text;
   for (int rank = 0; rank < num_ranks; ++rank) {
     text += str("rank ", rank, " |");
-    for (const std::string& cell : cells[rank]) text += " " + cell;
+    for (const std::string& cell : cells[rank]) text.append(" ").append(cell);
     text += "\n";
   }
   return text;

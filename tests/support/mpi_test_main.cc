@@ -30,7 +30,7 @@ class RankListener final : public testing::EmptyTestEventListener {
     if (!result.failed() || session_.world_rank() == 0) return;
     const char* file = result.file_name() == nullptr ? "?" : result.file_name();
     std::cerr << "[rank " << session_.world_rank() << "] " << file << ":" << result.line_number()
-              << ": " << result.message() << std::endl;
+              << ": " << result.message() << '\n';
   }
 
   void OnTestEnd(const testing::TestInfo& info) override {
@@ -41,7 +41,7 @@ class RankListener final : public testing::EmptyTestEventListener {
     ++num_failures_;
     if (session_.world_rank() == 0) {
       std::cerr << info.name() << " failed on " << failed << " of " << session_.world_size()
-                << " ranks" << std::endl;
+                << " ranks" << '\n';
     }
   }
 
