@@ -54,6 +54,7 @@ MpiSession::MpiSession(int& argc, char**& argv)
       "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(host, &local_rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(host, &local_size_), "MPI_Comm_size");
+  reported_ = std::make_unique<HostFlag>(host);
   check_mpi(MPI_Comm_free(&host), "MPI_Comm_free");
 }
 
@@ -62,6 +63,7 @@ MpiSession::~MpiSession() {
     std::fprintf(stderr, "rank %d ends with an error and takes the job with it\n", world_rank_);
     MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::kInternal));
   }
+  reported_.reset();
   MPI_Finalize();
 }
 

@@ -10,6 +10,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/comm/communicator.h"
+#include "parallel/comm/host_flag.h"
 
 namespace cloze {
 
@@ -39,6 +40,10 @@ class MpiSession {
   std::unique_ptr<Communicator> communicator(const std::string& name,
                                              const std::vector<int>& members);
 
+  // True for the first rank of this host that asks: it reports why the job ends, and the ranks
+  // that fail after it stay silent. No message is sent.
+  bool claim_report() { return reported_->raise(); }
+
   // Ends all ranks of the job with `code`.
   [[noreturn]] void abort(ExitCode code);
 
@@ -50,6 +55,7 @@ class MpiSession {
   int exceptions_at_start_ = 0;
   std::chrono::seconds deadline_{600};
   std::unique_ptr<MpiProgress> progress_;
+  std::unique_ptr<HostFlag> reported_;
 };
 
 }  // namespace cloze
