@@ -3,13 +3,26 @@
 
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/mpi_session.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/prepare_process.h"
 #include "trainer/cli/report_error.h"
 
 namespace {
+
+// Every rank of a job is given the same command line; the first one tells what is wrong with it.
+// Only `train` starts MPI for that: the other commands run alone.
+void report_usage(int argc, char** argv, const cloze::Error& usage) {
+  int rank = 0;
+  if (argc > 1 && std::string_view(argv[1]) == "train") {
+    const cloze::MpiSession session(argc, argv);
+    rank = session.world_rank();
+  }
+  if (rank == 0) cloze::report_error(usage, rank, "command-line");
+}
 
 int run(int argc, char** argv) {
   CLI::App app("Cloze pretrains GLM models on tensor, pipeline and data parallel ranks", "cloze");
@@ -25,7 +38,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help.
     const cloze::Error usage(cloze::ExitCode::kUsage, error.what(), "see cloze COMMAND --help");
-    cloze::report_error(usage, 0, "command-line");
+    report_usage(argc, argv, usage);
     return static_cast<int>(usage.code());
   }
   return action();

@@ -4,9 +4,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "parallel/comm/groups.h"
@@ -46,6 +48,18 @@ Resume resume_of(const std::string& text) {
   return text == "none" ? Resume::kNone : Resume::kAuto;
 }
 
+// Ends the job after an error that the ranks did not agree on: the others may wait for this one.
+// The first rank that fails reports; what follows from it on other ranks is not told.
+int end_job(MpiSession& session, const Error& error, const JobPlace& place) {
+  if (session.claim_report()) {
+    report_error(error, session.world_rank(), place.phase, place.step);
+  } else {
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // It ends this rank with its own code.
+  }
+  if (session.world_size() > 1) session.abort(error.code());
+  return static_cast<int>(error.code());
+}
+
 int train(const TrainArguments& arguments) {
   StopSignals signals;  // Before MPI starts threads, which inherit the mask.
   int argc = 0;
@@ -56,6 +70,7 @@ int train(const TrainArguments& arguments) {
   std::vector<int> everyone;
   for (int rank = 0; rank < session.world_size(); ++rank) everyone.push_back(rank);
   const std::unique_ptr<Communicator> world = session.communicator("start", everyone);
+  JobPlace place;
   try {
     LoadedConfig loaded;
     together(*world, [&] {
@@ -81,20 +96,17 @@ int train(const TrainArguments& arguments) {
     const Groups groups = connect(mesh, session, kv_replicas(run.model(), mesh.degrees().tensor));
     Trainer trainer(
         run, groups, signals,
-        {.resume = resume_of(arguments.resume), .allowed_changes = arguments.allowed_changes});
+        {.resume = resume_of(arguments.resume), .allowed_changes = arguments.allowed_changes},
+        place);
     return static_cast<int>(trainer.run());
   } catch (const AgreedError& error) {
     // Every rank is here; one of them speaks.
-    if (world->rank() == 0) report_error(error, error.rank(), "train");
+    if (world->rank() == 0) report_error(error, error.rank(), place.phase, place.step);
     return static_cast<int>(error.code());
   } catch (const Error& error) {
-    report_error(error, world->rank(), "train");
-    session.abort(error.code());
+    return end_job(session, error, place);
   } catch (const std::exception& error) {
-    const Error wrapped(ExitCode::kInternal, error.what(),
-                        "report this with the command that made it");
-    report_error(wrapped, world->rank(), "train");
-    session.abort(wrapped.code());
+    return end_job(session, internal_error(error), place);
   }
 }
 

@@ -57,6 +57,12 @@ std::string broadcast_text(Communicator& group, const std::string& text, int roo
   return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(length)};
 }
 
+Error internal_error(const std::exception& thrown) {
+  const auto* torch = dynamic_cast<const c10::Error*>(&thrown);
+  return {ExitCode::kInternal, torch != nullptr ? torch->what_without_backtrace() : thrown.what(),
+          "report this with the command that made it"};
+}
+
 void together(Communicator& group, const std::function<void()>& body) {
   std::optional<Error> error;
   try {
@@ -64,7 +70,7 @@ void together(Communicator& group, const std::function<void()>& body) {
   } catch (const Error& thrown) {
     error = thrown;
   } catch (const std::exception& thrown) {
-    error = Error(ExitCode::kInternal, thrown.what(), "report this with the command that made it");
+    error = internal_error(thrown);
   }
   const std::int64_t nobody = std::numeric_limits<std::int32_t>::max();
   const std::int64_t first = -largest_of(group, error ? -group.rank() : -nobody);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ class AgreedError : public Error {
  private:
   int rank_;
 };
+
+// What is thrown by others, as an error of ours: kInternal, without LibTorch's backtrace.
+Error internal_error(const std::exception& thrown);
 
 // Runs `body`, which talks to no other rank, on every rank of `group`. When it throws an Error
 // on any, all throw that of the lowest rank, so that nobody waits for a rank that gave up.

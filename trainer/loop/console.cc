@@ -1,5 +1,6 @@
 #include "trainer/loop/console.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,19 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// Whether somebody looks at stdout. mpirun gives its first rank a terminal of its own and copies
+// from it to wherever mpirun's output goes, so the parent's output must be a terminal too.
+bool is_watched() {
+  if (::isatty(STDOUT_FILENO) == 0) return false;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/fd/1", static_cast<int>(::getppid()));
+  const int descriptor = ::open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return true;  // Not ours to see, such as another user's.
+  const bool watched = ::isatty(descriptor) != 0;
+  ::close(descriptor);
+  return watched;
+}
+
 }  // namespace
 
 std::string duration_text(double seconds) {
@@ -39,9 +53,7 @@ std::string count_text(double count) {
 }
 
 Console::Console(bool enabled, std::int64_t last_step)
-    : enabled_(enabled),
-      terminal_(enabled && ::isatty(STDOUT_FILENO) != 0),
-      last_step_(last_step) {}
+    : enabled_(enabled), terminal_(enabled && is_watched()), last_step_(last_step) {}
 
 void Console::clear_bar() {
   if (!bar_shown_) return;

@@ -9,7 +9,6 @@
 #include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/file.h"
-#include "trainer/config/differences.h"
 #include "trainer/config/resolved_yaml.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/header.h"
@@ -46,10 +45,11 @@ MicrobatchOptions microbatch_options(const config::Run& run, const Groups& group
 }  // namespace
 
 Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& signals,
-                 const TrainOptions& options)
-    : run_(run), groups_(groups), signals_(signals), options_(options) {
+                 const TrainOptions& options, JobPlace& place)
+    : run_(run), groups_(groups), signals_(signals), options_(options), place_(place) {
   progress_.run_id = broadcast_text(*groups.world, new_run_id(), 0);
   together(*groups.world, [&] { prepare_directory(); });
+  place_.phase = "data";
   together(*groups.world, [&] {
     const Tokenizer tokenizer = Tokenizer::load(run.data().tokenizer());
     train_ = open_split(run, Split::kTrain, tokenizer);
@@ -58,7 +58,9 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
     facts_ = {resolved_yaml(run), train_->fingerprint(), tokenizer.digest()};
     plan_.emplace(batch_plan_options(run.batch()));
   });
+  place_.phase = "model";
   state_ = std::make_unique<TrainingState>(run, groups);
+  place_.phase = "resume";
   resume();
   together(*groups.world, [&] { data_step_ = plan_->step_at(progress_.consumed_rows); });
   const double peak = measured_peak(*groups.world);
@@ -117,6 +119,7 @@ void Trainer::resume() {
     together(*groups_.world, [&] { check_config_of(found); });
     try {
       progress_ = load_checkpoint(*state_, found);
+      print_changes();
       return;
     } catch (const AgreedError& error) {
       const auto step = step_of_folder(std::filesystem::path(found).filename().string());
@@ -140,24 +143,26 @@ void Trainer::check_config_of(const std::filesystem::path& step_folder) {
   CLOZE_REQUIRE(before.ParseFromString(checkpoint.state().config()), ExitCode::kBadInput,
                 str(step_folder.string(), " holds no config that can be read"),
                 "use a checkpoint of this version");
-  const std::vector<Difference> differences = find_differences(before, run_);
-  check_differences(differences, options_.allowed_changes);
+  changes_ = find_differences(before, run_);
+  check_differences(changes_, options_.allowed_changes);
   CLOZE_REQUIRE(checkpoint.state().dataset_fingerprint() == facts_.dataset_fingerprint ||
-                    std::any_of(differences.begin(), differences.end(),
+                    std::any_of(changes_.begin(), changes_.end(),
                                 [](const Difference& difference) {
                                   return difference.kind == DifferenceClass::kRunChanging;
                                 }),
                 ExitCode::kBadInput,
                 str("the training data is not what ", step_folder.string(), " was trained on"),
                 "restore the shards, or start a new run from the weights with run.initial");
+}
+
+void Trainer::print_changes() {
   Console console(leads(), run_.run().steps());
-  for (const Difference& difference : differences) {
-    console.line("config: " + text_of(difference));
-  }
+  for (const Difference& change : changes_) console.line("config: " + text_of(change));
 }
 
 StepReport Trainer::one_step() {
   const std::int64_t step = progress_.step + 1;
+  place_ = {.phase = "step", .step = step};
   std::vector<Batch> batches = loader_->next_step();
   const double rate =
       learning_rate(run_.schedule(), run_.optimizer().lr(), step, run_.run().steps());
@@ -171,6 +176,7 @@ StepReport Trainer::one_step() {
 }
 
 LossSums Trainer::validate() {
+  place_.phase = "validation";
   // The first rows of the validation stream, the same ones every time and on every layout.
   const MicrobatchOptions options = microbatch_options(run_, groups_);
   const std::int64_t wanted = run_.validation().rows();
@@ -201,6 +207,7 @@ bool Trainer::is_time_to_stop() {
 }
 
 void Trainer::save(bool must_succeed) {
+  place_.phase = "save";
   const auto begin = Clock::now();
   log_->sync();
   try {
@@ -231,6 +238,12 @@ ExitCode Trainer::run() {
   log_->event(
       progress_.step == 0 ? "start" : "resume",
       {{"step", progress_.step}, {"run_id", progress_.run_id}, {"restarts", progress_.restarts}});
+  for (const Difference& change : changes_) {
+    log_->event("config_change", {{"step", progress_.step},
+                                  {"key", change.key},
+                                  {"before", change.before},
+                                  {"after", change.after}});
+  }
   std::int64_t saved_step = progress_.step;
   while (progress_.step < run_.run().steps()) {
     const auto begin = Clock::now();

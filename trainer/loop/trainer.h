@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "configs/schema/run.pb.h"
@@ -15,6 +16,7 @@
 #include "data/sample_source.h"
 #include "parallel/comm/groups.h"
 #include "trainer/checkpoint/directory_lock.h"
+#include "trainer/config/differences.h"
 #include "trainer/loop/checkpointing.h"
 #include "trainer/loop/run_log.h"
 #include "trainer/loop/stop_signals.h"
@@ -33,11 +35,18 @@ struct TrainOptions {
   std::vector<std::string> allowed_changes;  // Keys that may differ from the checkpoint's config.
 };
 
+// Where a job is, for the line that tells of its failure.
+struct JobPlace {
+  std::string_view phase = "start";  // Then data, model, resume, step, validation, save.
+  std::int64_t step = -1;            // That is being made; -1 before the first.
+};
+
 class Trainer {
  public:
-  // All ranks make it together. Opens the data, builds the model, resumes.
+  // All ranks make it together. Opens the data, builds the model, resumes. Keeps `place`, which
+  // outlives it, up to date.
   Trainer(const config::Run& run, const Groups& groups, StopSignals& signals,
-          const TrainOptions& options);
+          const TrainOptions& options, JobPlace& place);
 
   // Trains up to run.steps, or until a signal or the time limit. kDone, kPreempted or kNumerics.
   ExitCode run();
@@ -47,6 +56,7 @@ class Trainer {
   void resume();
   void start_from(const std::filesystem::path& step_folder);
   void check_config_of(const std::filesystem::path& step_folder);
+  void print_changes();
   void check_numerics() const;
   void print_header();
   StepReport one_step();
@@ -60,12 +70,14 @@ class Trainer {
   const Groups& groups_;
   StopSignals& signals_;
   const TrainOptions options_;
+  JobPlace& place_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<DirectoryLock> lock_;
   std::unique_ptr<SampleSource> train_;
   std::unique_ptr<SampleSource> validation_;
   RunFacts facts_;
   Progress progress_;
+  std::vector<Difference> changes_;  // Of the config against the checkpoint's.
   std::unique_ptr<TrainingState> state_;
   std::unique_ptr<Loader> loader_;
   std::optional<BatchPlan> plan_;
