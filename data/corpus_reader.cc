@@ -2,7 +2,6 @@
 #include "data/corpus_reader.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "parallel/base/check.h"
@@ -57,7 +56,7 @@ bool CorpusReader::next(CorpusChunk& chunk) {
     if (corpus_format_of(files_[file_]) == CorpusFormat::kJsonLines) {
       read_json_line(chunk);
     } else if (options_.split_documents) {
-      read_split_text(chunk);
+      read_split_text(chunk, *options_.split_documents);
     } else {
       read_whole_text(chunk);
     }
@@ -109,20 +108,17 @@ CorpusReader::Line CorpusReader::append_line(std::string& sink, std::size_t limi
   Line line;
   while (!line.terminated && fill()) {
     line.found = true;
-    const char* first = buffer_.data() + begin_;
-    const std::size_t available = buffer_.size() - begin_;
-    const void* newline = std::memchr(first, '\n', available);
-    line.terminated = newline != nullptr;
-    const std::size_t size =
-        line.terminated ? static_cast<std::size_t>(static_cast<const char*>(newline) - first)
-                        : available;
+    const std::string_view available = std::string_view(buffer_).substr(begin_);
+    const std::size_t newline = available.find('\n');
+    line.terminated = newline != std::string_view::npos;
+    const std::size_t size = std::min(newline, available.size());
     begin_ += size + (line.terminated ? 1 : 0);
     if (line.too_long) continue;
     line.too_long = size > limit - (sink.size() - start);
     if (line.too_long) {
       sink.resize(start);
     } else {
-      sink.append(first, size);
+      sink.append(available.substr(0, size));
     }
   }
   if (line.found) ++line_;
@@ -161,8 +157,7 @@ void CorpusReader::read_whole_text(CorpusChunk& chunk) {
 }
 
 // One document: the lines up to a separator or the end, without the newline before that.
-void CorpusReader::read_split_text(CorpusChunk& chunk) {
-  const std::string& separator = *options_.split_documents;
+void CorpusReader::read_split_text(CorpusChunk& chunk, const std::string& separator) {
   const auto limit = static_cast<std::size_t>(options_.max_document_bytes);
   CorpusRecord record{file_, line_, chunk.bytes.size()};
   std::string& bytes = chunk.bytes;

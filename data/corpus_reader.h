@@ -68,7 +68,7 @@ class CorpusReader {
   Line append_line(std::string& sink, std::size_t limit);
   void read_json_line(CorpusChunk& chunk);
   void read_whole_text(CorpusChunk& chunk);
-  void read_split_text(CorpusChunk& chunk);
+  void read_split_text(CorpusChunk& chunk, const std::string& separator);
 
   std::vector<std::filesystem::path> files_;
   CorpusOptions options_;

@@ -44,6 +44,38 @@ std::string start_of(const std::filesystem::path& path, std::int64_t bytes) {
   return start;
 }
 
+// A corpus may well be named PREFIX.json, and a pair of another tool cannot be made again here.
+void refuse_foreign_output(const ShardPaths& paths) {
+  constexpr const char* kElsewhere = "choose another output, or move the file away";
+  std::error_code error;
+  const bool has_json = std::filesystem::exists(paths.json, error);
+  CLOZE_REQUIRE(!has_json || is_manifest(start_of(paths.json, 64)), ExitCode::kCannotWrite,
+                str(paths.json.string(), " exists and is no manifest of a shard pair"), kElsewhere);
+  CLOZE_REQUIRE(has_json || !std::filesystem::exists(paths.idx, error), ExitCode::kCannotWrite,
+                str(paths.idx.string(), " exists and was not made by `cloze prepare`"), kElsewhere);
+}
+
+// The PREFIX, once it is sure that its folder exists and that the vocabulary makes sense.
+const std::filesystem::path& checked_prefix(const ShardPaths& paths,
+                                            const ShardVocabulary& vocabulary) {
+  CLOZE_REQUIRE(paths.prefix.has_filename() && !is_folder(paths.prefix), ExitCode::kCannotWrite,
+                str("the output ", paths.prefix.string(), " is a folder"),
+                "name a PREFIX: the files will be PREFIX.bin, PREFIX.idx and PREFIX.json");
+  CLOZE_REQUIRE(vocabulary.size > 0 && vocabulary.eos >= 0 && vocabulary.eos < vocabulary.size,
+                ExitCode::kBadInput,
+                str("the end-of-text id ", vocabulary.eos, " is outside of the vocabulary of ",
+                    vocabulary.size),
+                "use a tokenizer whose special tokens are ids of its own");
+  if (paths.prefix.has_parent_path()) make_directories(paths.prefix.parent_path());
+  return paths.prefix;
+}
+
+// The file that becomes PREFIX.bin, once it is sure that nothing foreign is there.
+File create_bin(const ShardPaths& paths, const ShardPaths& temporary) {
+  refuse_foreign_output(paths);
+  return File::create(temporary.bin);
+}
+
 }  // namespace
 
 OutputLock::OutputLock(const std::filesystem::path& prefix) : path_(prefix) {
@@ -82,42 +114,18 @@ ShardWriter::ShardWriter(const std::filesystem::path& prefix, ShardVocabulary vo
     : paths_(prefix),
       temporary_(temporary_names(paths_)),
       vocabulary_(std::move(vocabulary)),
-      token_type_(token_type_for(vocabulary_.size)) {
-  CLOZE_REQUIRE(paths_.prefix.has_filename() && !is_folder(paths_.prefix), ExitCode::kCannotWrite,
-                str("the output ", prefix.string(), " is a folder"),
-                "name a PREFIX: the files will be PREFIX.bin, PREFIX.idx and PREFIX.json");
-  CLOZE_REQUIRE(vocabulary_.size > 0 && vocabulary_.eos >= 0 && vocabulary_.eos < vocabulary_.size,
-                ExitCode::kBadInput,
-                str("the end-of-text id ", vocabulary_.eos, " is outside of the vocabulary of ",
-                    vocabulary_.size),
-                "use a tokenizer whose special tokens are ids of its own");
-  if (paths_.prefix.has_parent_path()) make_directories(paths_.prefix.parent_path());
-  lock_.emplace(paths_.prefix);
-  refuse_foreign_output();
-  bin_.emplace(File::create(temporary_.bin));
+      token_type_(token_type_for(vocabulary_.size)),
+      lock_(checked_prefix(paths_, vocabulary_)),
+      bin_(create_bin(paths_, temporary_)) {
   chunk_.reserve(static_cast<std::size_t>(kShardChunkBytes));
 }
 
 ShardWriter::~ShardWriter() {
   if (committed_) return;
-  bin_.reset();
   std::error_code ignored;
   for (const auto* path : {&temporary_.bin, &temporary_.idx, &temporary_.json}) {
     std::filesystem::remove(*path, ignored);
   }
-}
-
-// A corpus may well be named PREFIX.json, and a pair of another tool cannot be made again here.
-void ShardWriter::refuse_foreign_output() const {
-  constexpr const char* kElsewhere = "choose another output, or move the file away";
-  std::error_code error;
-  const bool has_json = std::filesystem::exists(paths_.json, error);
-  CLOZE_REQUIRE(!has_json || is_manifest(start_of(paths_.json, 64)), ExitCode::kCannotWrite,
-                str(paths_.json.string(), " exists and is no manifest of a shard pair"),
-                kElsewhere);
-  CLOZE_REQUIRE(has_json || !std::filesystem::exists(paths_.idx, error), ExitCode::kCannotWrite,
-                str(paths_.idx.string(), " exists and was not made by `cloze prepare`"),
-                kElsewhere);
 }
 
 void ShardWriter::append(std::span<const std::int32_t> document) {
@@ -167,7 +175,7 @@ void ShardWriter::store(std::span<const std::int32_t> ids) {
 
 void ShardWriter::write_chunk() {
   chunk_digests_.push_back(digest_of(chunk_));
-  bin_->write(chunk_);
+  bin_.write(chunk_);
   chunk_.clear();
 }
 
@@ -194,8 +202,8 @@ ShardManifest ShardWriter::commit() {
   CLOZE_CHECK(!committed_ && num_documents() > 0, "commit() of nothing, or twice",
               "append a document before it");
   if (!chunk_.empty()) write_chunk();
-  bin_->sync();
-  bin_->close();
+  bin_.sync();
+  bin_.close();
   ShardManifest manifest = write_index_file();
   File json = File::create(temporary_.json);
   json.write(write_manifest(manifest));

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,7 +57,6 @@ class ShardWriter {
   ShardManifest commit();
 
  private:
-  void refuse_foreign_output() const;
   template <typename T>
   void store(std::span<const std::int32_t> ids);
   void write_chunk();
@@ -68,8 +66,8 @@ class ShardWriter {
   ShardPaths temporary_;  // The names until then.
   ShardVocabulary vocabulary_;
   TokenType token_type_;
-  std::optional<OutputLock> lock_;
-  std::optional<File> bin_;
+  OutputLock lock_;
+  File bin_;
   std::vector<std::byte> chunk_;  // The bytes of .bin not yet written; less than a chunk.
   std::vector<ContentDigest> chunk_digests_;
   std::vector<std::int32_t> lengths_;  // [documents], in tokens.
