@@ -39,7 +39,7 @@ def losses(root, cloze, folder, ranks, options):
 
 
 def main():
-    root, cloze = pathlib.Path(sys.argv[1]), sys.argv[2]
+    root, cloze = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
     bad = 0
     with tempfile.TemporaryDirectory() as scratch:
         expected = None
