@@ -53,8 +53,9 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
   together(*groups.world, [&] {
     const Tokenizer tokenizer = Tokenizer::load(run.data().tokenizer());
     train_ = open_split(run, Split::kTrain, tokenizer);
-    if (run.validation().interval() > 0)
+    if (run.validation().interval() > 0) {
       validation_ = open_split(run, Split::kValidation, tokenizer);
+    }
     facts_ = {resolved_yaml(run), train_->fingerprint(), tokenizer.digest()};
     plan_.emplace(batch_plan_options(run.batch()));
   });
@@ -221,10 +222,18 @@ void Trainer::save(bool must_succeed) {
   }
   saving_seconds_ = Seconds(Clock::now() - begin).count();
   log_->event("save", {{"step", progress_.step}, {"seconds", saving_seconds_}});
-  if (!leads()) return;
-  for (const std::string& line :
-       retain(checkpoint_directory(), run_.checkpoint().keep(), run_.checkpoint().keep_every())) {
-    log_->event("retain", {{"what", line}});
+  if (leads()) remove_old_checkpoints();
+}
+
+void Trainer::remove_old_checkpoints() {
+  try {
+    for (const std::string& line :
+         retain(checkpoint_directory(), run_.checkpoint().keep(), run_.checkpoint().keep_every())) {
+      log_->event("retain", {{"what", line}});
+    }
+  } catch (const Error& error) {
+    // Too many checkpoints harm nobody; a rank that ends here would end the run.
+    log_->console().warning(str("old checkpoints stay: ", error.problem()));
   }
 }
 

@@ -63,6 +63,7 @@ class Trainer {
   LossSums validate();
   bool is_time_to_stop();
   void save(bool must_succeed);
+  void remove_old_checkpoints();
   std::filesystem::path checkpoint_directory() const;
   bool leads() const { return groups_.world->rank() == 0; }
 
