@@ -126,11 +126,12 @@ class OrderedPipeline {
       auto found = outcomes_.extract(number);
       if (found.empty()) return;
       lock.unlock();
-      if (found.mapped().error) std::rethrow_exception(found.mapped().error);
-      consume(*found.mapped().result);
+      Outcome outcome = std::move(found.mapped());
+      if (!outcome.result.has_value()) std::rethrow_exception(outcome.error);
+      consume(*outcome.result);
       lock.lock();
       --in_flight_;
-      weight_in_flight_ -= found.mapped().weight;
+      weight_in_flight_ -= outcome.weight;
       changed_.notify_all();
     }
   }
