@@ -5,11 +5,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace cloze {
@@ -47,13 +49,14 @@ class CachingAllocator::Cache : public c10::Allocator,
 
   c10::DataPtr allocate(std::size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &nothing, c10::Device(c10::DeviceType::CPU)};
-    auto* block =
-        new Block{take(rounded_block_size(bytes)), rounded_block_size(bytes), shared_from_this()};
-    return {block->memory, block, &release, c10::Device(c10::DeviceType::CPU)};
+    const std::size_t size = rounded_block_size(bytes + kHeader);
+    auto* memory = static_cast<std::byte*>(take(size));
+    new (memory) Block{size, shared_from_this()};
+    // LibTorch's bf16 products ask for raw memory: then the context must be the address itself.
+    return {memory + kHeader, memory + kHeader, &release, c10::Device(c10::DeviceType::CPU)};
   }
 
-  // A raw deleter would have to find the block by its address alone; nobody here needs one.
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
 
   void copy_data(void* target, const void* source, std::size_t bytes) const override {
     std::memcpy(target, source, bytes);
@@ -74,18 +77,25 @@ class CachingAllocator::Cache : public c10::Allocator,
   }
 
  private:
-  // What a tensor's storage holds: its memory, and the cache it goes back to.
+  // Stands before a tensor's memory: the whole block's size, and the cache it goes back to.
   struct Block {
-    void* memory;
     std::size_t size;
     std::shared_ptr<Cache> cache;
   };
 
+  static constexpr std::size_t kHeader = kAlignment;
+  static_assert(sizeof(Block) <= kHeader);
+
   static void nothing(void* /*context*/) {}
 
   static void release(void* context) {
-    const std::unique_ptr<Block> block(static_cast<Block*>(context));
-    block->cache->give_back(block->memory, block->size);
+    if (context == nullptr) return;
+    auto* block =
+        std::launder(reinterpret_cast<Block*>(static_cast<std::byte*>(context) - kHeader));
+    const std::shared_ptr<Cache> cache = std::move(block->cache);
+    const std::size_t size = block->size;
+    block->~Block();
+    cache->give_back(block, size);
   }
 
   void* take(std::size_t size) {

@@ -1,6 +1,7 @@
 #include "parallel/pass/caching_allocator.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -41,10 +42,29 @@ TEST(CachingAllocatorTest, ATensorMayOutliveIt) {
 TEST(CachingAllocatorTest, CountsItsPeakAndGivesBackOnTrim) {
   CachingAllocator allocator;
   { const at::Tensor large = at::empty({1 << 20}); }
-  EXPECT_EQ(allocator.statistics().peak_bytes_in_use, 4 << 20);
-  EXPECT_EQ(allocator.statistics().bytes_cached, 4 << 20);
+  const std::int64_t block = (4 << 20) + (64 << 10);  // A header stands before the payload.
+  EXPECT_EQ(allocator.statistics().peak_bytes_in_use, block);
+  EXPECT_EQ(allocator.statistics().bytes_cached, block);
   allocator.trim();
   EXPECT_EQ(allocator.statistics().bytes_cached, 0);
+}
+
+TEST(CachingAllocatorTest, ServesRawRequests) {
+  const CachingAllocator allocator;
+  c10::Allocator* raw = c10::GetCPUAllocator();
+  void* first = raw->raw_allocate(1000);
+  raw->raw_deallocate(first);
+  EXPECT_EQ(raw->raw_allocate(1000), first);
+  raw->raw_deallocate(first);
+  EXPECT_EQ(allocator.statistics().bytes_in_use, 0);
+}
+
+TEST(CachingAllocatorTest, ServesSixteenBitProducts) {
+  const CachingAllocator allocator;
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = at::ones({64, 32}, type);
+    EXPECT_EQ(at::mm(x, x.t()).to(at::kFloat).sum().item<double>(), 64 * 64 * 32);
+  }
 }
 
 TEST(CachingAllocatorTest, ServesThreadsAtOnce) {

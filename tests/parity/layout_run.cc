@@ -227,6 +227,14 @@ bool same_bits(const GlobalTensors& a, const GlobalTensors& b) {
          });
 }
 
+std::vector<Degrees> all_layouts() {
+  std::vector<Degrees> layouts;
+  for (const int world : {1, 2, 4, 8}) {
+    for (const Degrees& layout : layouts_of(world)) layouts.push_back(layout);
+  }
+  return layouts;
+}
+
 std::string name_of(const Degrees& layout) {
   return str("tensor ", layout.tensor, " x pipeline ", layout.pipeline, " x data ", layout.data);
 }

@@ -65,6 +65,8 @@ class GlobalCollector {
 // The largest absolute difference over its tensor's largest magnitude, over all tensors.
 double relative_difference(const GlobalTensors& a, const GlobalTensors& b);
 bool same_bits(const GlobalTensors& a, const GlobalTensors& b);
+// The 20 layouts of 1, 2, 4 and 8 ranks.
+std::vector<Degrees> all_layouts();
 // "tensor 2 x pipeline 4 x data 1"
 std::string name_of(const Degrees& layout);
 

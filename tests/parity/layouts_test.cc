@@ -11,14 +11,6 @@ namespace {
 using Family = config::Model::Family;
 using Compute = config::Precision::Compute;
 
-std::vector<Degrees> all_layouts() {
-  std::vector<Degrees> layouts;
-  for (const int world : {1, 2, 4, 8}) {
-    for (const Degrees& layout : layouts_of(world)) layouts.push_back(layout);
-  }
-  return layouts;
-}
-
 void set_dropout(config::Run& run, double share) {
   run.mutable_model()->set_embedding_dropout(share);
   run.mutable_model()->set_attention_dropout(share);

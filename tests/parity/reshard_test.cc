@@ -39,14 +39,6 @@ INSTANTIATE_TEST_SUITE_P(Families, ReshardTest,
                          testing::Values(config::Model::glm4, config::Model::glm2021),
                          [](const auto& info) { return config::Model::Family_Name(info.param); });
 
-std::vector<Degrees> all_layouts() {
-  std::vector<Degrees> layouts;
-  for (const int world : {1, 2, 4, 8}) {
-    for (const Degrees& layout : layouts_of(world)) layouts.push_back(layout);
-  }
-  return layouts;
-}
-
 // Masters, moments and the values that the model computes with.
 void collect(TrainingState& state, GlobalCollector& collector) {
   for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
