@@ -14,13 +14,11 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 
-def smoothed(values, weight=0.95):
-    """Exponential mean, unbiased at the start."""
-    mean, result = 0.0, []
-    for count, value in enumerate(values, start=1):
-        mean = weight * mean + (1 - weight) * value
-        result.append(mean / (1 - weight**count))
-    return result
+def smoothed(values):
+    """Mean of the neighbours, a twentieth of the run wide."""
+    reach = max(1, len(values) // 40)
+    windows = (values[max(0, i - reach):i + reach + 1] for i in range(len(values)))
+    return [sum(window) / len(window) for window in windows]
 
 
 def main():
@@ -32,7 +30,7 @@ def main():
         sys.exit(f"{sys.argv[1]} holds no step with a loss")
     steps, losses = [r["step"] for r in records], [r["loss"] for r in records]
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
-    axes.plot(steps, losses, color="#9db8d2", linewidth=0.8, label="each step")
+    axes.plot(steps, losses, color="#9db8d2", linewidth=0.8, label="each logged step")
     axes.plot(steps, smoothed(losses), color="#1f4e79", linewidth=1.8, label="smoothed")
     validation = [(r["step"], r["validation"]["loss"]) for r in records
                   if isinstance(r.get("validation"), dict) and r["validation"].get("loss") is not None]

@@ -61,13 +61,13 @@ inline constexpr auto str = [](const auto&... parts) {
 }  // namespace cloze
 
 // Invariants inside the program. A macro, so that the messages are built only on failure.
-#define CLOZE_CHECK(condition, what, fix)                                          \
-  do {                                                                             \
-    if (!(condition)) ::cloze::fail_check(__FILE__, __LINE__, (what), (fix));      \
+#define CLOZE_CHECK(condition, what, fix)                                     \
+  do {                                                                        \
+    if (!(condition)) ::cloze::fail_check(__FILE__, __LINE__, (what), (fix)); \
   } while (false)
 
 // Demands on what a user gave: config, command line, files. `code` is a cloze::ExitCode.
-#define CLOZE_REQUIRE(condition, code, what, fix)            \
-  do {                                                       \
-    if (!(condition)) ::cloze::fail((code), (what), (fix));  \
+#define CLOZE_REQUIRE(condition, code, what, fix)           \
+  do {                                                      \
+    if (!(condition)) ::cloze::fail((code), (what), (fix)); \
   } while (false)

@@ -72,7 +72,9 @@ struct Float16 {
   std::uint16_t bits = 0;
 
   Float16() = default;
-  explicit Float16(float value) { bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(value)); }
+  explicit Float16(float value) {
+    bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
+  }
   explicit operator float() const { return static_cast<float>(std::bit_cast<_Float16>(bits)); }
 };
 

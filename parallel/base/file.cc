@@ -86,8 +86,7 @@ void File::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    CLOZE_REQUIRE(count >= 0, ExitCode::kIo,
-                  str("cannot write ", path_.string(), ": ", reason()),
+    CLOZE_REQUIRE(count >= 0, ExitCode::kIo, str("cannot write ", path_.string(), ": ", reason()),
                   "free space on the device, or write elsewhere");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
@@ -101,8 +100,7 @@ void File::write_at(std::int64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), offset);
     if (count < 0 && errno == EINTR) continue;
-    CLOZE_REQUIRE(count >= 0, ExitCode::kIo,
-                  str("cannot write ", path_.string(), ": ", reason()),
+    CLOZE_REQUIRE(count >= 0, ExitCode::kIo, str("cannot write ", path_.string(), ": ", reason()),
                   "free space on the device, or write elsewhere");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset += count;
@@ -161,8 +159,8 @@ void sync_directory(const std::filesystem::path& folder) {
   const bool synced = ::fsync(descriptor) == 0;
   const std::string cause = synced ? "" : reason();
   ::close(descriptor);
-  CLOZE_REQUIRE(synced, ExitCode::kIo, str("cannot flush the folder ", target.string(), ": ", cause),
-                "check the device");
+  CLOZE_REQUIRE(synced, ExitCode::kIo,
+                str("cannot flush the folder ", target.string(), ": ", cause), "check the device");
 }
 
 void make_directories(const std::filesystem::path& folder) {

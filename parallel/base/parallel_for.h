@@ -32,7 +32,7 @@ void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, cons
     return;
   }
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(static_cast<int>(parts))
+#pragma omp parallel for schedule(static) num_threads(static_cast <int>(parts))
 #endif
   for (std::int64_t part = 0; part < parts; ++part) {
     const std::int64_t first = begin + chunks * part / parts * grain;

@@ -16,12 +16,12 @@ enum class RandomDomain : std::uint8_t {
   kEmbeddingDropout = 1,
   kAttentionDropout = 2,
   kOutputDropout = 3,
-  kObjective = 4,     // Which objective an ordinal gets.
-  kSpans = 5,         // Lengths and places of blanks.
-  kSpanOrder = 6,     // Order of blanks in part B.
-  kPermutation = 7,   // Order of windows in an epoch.
-  kMixture = 8,       // Which source an ordinal comes from.
-  kSampling = 9,      // Tokens of generation.
+  kObjective = 4,    // Which objective an ordinal gets.
+  kSpans = 5,        // Lengths and places of blanks.
+  kSpanOrder = 6,    // Order of blanks in part B.
+  kPermutation = 7,  // Order of windows in an epoch.
+  kMixture = 8,      // Which source an ordinal comes from.
+  kSampling = 9,     // Tokens of generation.
   kTest = 255,
 };
 
@@ -61,9 +61,9 @@ constexpr PhiloxBlock random_block(const RandomKey& key, std::uint64_t group) {
                               (static_cast<std::uint32_t>(group >> 32) & 0xFU);
   const std::uint32_t word3 =
       static_cast<std::uint32_t>(key.ordinal >> 32) ^ (((key.site >> 8) & 0xFFU) << 24);
-  return philox({static_cast<std::uint32_t>(group), word1,
-                 static_cast<std::uint32_t>(key.ordinal), word3},
-                static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32));
+  return philox(
+      {static_cast<std::uint32_t>(group), word1, static_cast<std::uint32_t>(key.ordinal), word3},
+      static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32));
 }
 
 constexpr std::uint32_t random_bits(const RandomKey& key, std::uint64_t index) {
