@@ -101,7 +101,7 @@ std::unique_ptr<const Documents> open_shard_documents(const std::filesystem::pat
 }
 
 std::unique_ptr<const Documents> memory_documents(
-    std::vector<std::vector<std::int32_t>> documents) {
+    const std::vector<std::vector<std::int32_t>>& documents) {
   return std::make_unique<MemoryDocuments>(documents);
 }
 

@@ -37,6 +37,7 @@ class Documents {
 std::unique_ptr<const Documents> open_shard_documents(const std::filesystem::path& prefix);
 
 // Documents in memory.
-std::unique_ptr<const Documents> memory_documents(std::vector<std::vector<std::int32_t>> documents);
+std::unique_ptr<const Documents> memory_documents(
+    const std::vector<std::vector<std::int32_t>>& documents);
 
 }  // namespace cloze

@@ -35,7 +35,7 @@ Mixture::Mixture(std::span<const double> weights) {
   sums_.push_back(0);
   for (const double weight : weights) {
     // A source that is wanted at all gets rows, however small its weight.
-    const auto share = static_cast<std::int64_t>((weight / sum * 0x1p32) + 0.5);
+    const auto share = static_cast<std::int64_t>(std::llround(weight / sum * 0x1p32));
     sums_.push_back(sums_.back() + (weight > 0 ? std::max<std::int64_t>(share, 1) : 0));
   }
 }

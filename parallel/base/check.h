@@ -48,8 +48,8 @@ inline constexpr auto str = [](const auto&... parts) {
 };
 
 // An error of the user's input or surroundings: stops with `code`.
-[[noreturn]] inline void fail(ExitCode code, std::string what, std::string fix) {
-  throw Error(code, std::move(what), std::move(fix));
+[[noreturn]] inline void fail(ExitCode code, const std::string& what, const std::string& fix) {
+  throw Error(code, what, fix);
 }
 
 // A broken invariant of our own: stops with kInternal and names the line.

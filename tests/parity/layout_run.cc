@@ -158,7 +158,7 @@ BatchesOfStep sampled_batches(const config::Run& run) {
     ids.push_back(options.special.eos);
   }
   std::vector<WeightedDocuments> sources;
-  sources.push_back({memory_documents(std::move(documents)), 1.0});
+  sources.push_back({memory_documents(documents), 1.0});
   const auto source = std::make_shared<SampleSource>(options, std::move(sources));
   return [source](const config::Run& of, const Degrees& layout, const Coordinates& at, int step) {
     const MicrobatchOptions cut{.micro_size = of.batch().micro_size(),
