@@ -19,7 +19,7 @@ SampleSource source_of(std::int64_t seq_length) {
     documents.emplace_back(static_cast<std::size_t>(5 + (d * 13 % 60)), 10 + d);
   }
   std::vector<WeightedDocuments> sources;
-  sources.push_back({memory_documents(std::move(documents)), 1});
+  sources.push_back({memory_documents(documents), 1});
   return {{.special = kSpecial, .seq_length = seq_length, .seed = 3}, std::move(sources)};
 }
 

@@ -16,6 +16,9 @@ namespace {
 constexpr const char* kTokenizer = CLOZE_SOURCE_DIR "/tests/golden/tokenizer/glm";
 
 class OpenSamplesTest : public testing::Test {
+ public:
+  ~OpenSamplesTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   OpenSamplesTest()
       : tokenizer_(Tokenizer::load(kTokenizer)),
@@ -27,8 +30,6 @@ class OpenSamplesTest : public testing::Test {
     data_.set_tokenizer(kTokenizer);
     data_.set_seq_length(64);
   }
-  ~OpenSamplesTest() override { std::filesystem::remove_all(folder_); }
-
   // A pair of documents with `id` in them; returns its prefix.
   std::string write(const std::string& name, std::int32_t id, const std::string& digest) {
     const std::int32_t eos = tokenizer_.special("<|endoftext|>");
@@ -90,7 +91,7 @@ TEST_F(OpenSamplesTest, RowsFromShardsEqualRowsFromMemory) {
     first += shards.document_length(d);
   }
   std::vector<WeightedDocuments> sources;
-  sources.push_back({memory_documents(std::move(documents)), 1});
+  sources.push_back({memory_documents(documents), 1});
   const SampleSource memory(source.options(), std::move(sources));
   for (std::int64_t ordinal = 0; ordinal < 50; ++ordinal) {
     EXPECT_EQ(source.row(ordinal).tokens, memory.row(ordinal).tokens);

@@ -56,7 +56,7 @@ TEST(PermutationTest, EveryOrderOfFourIsAsLikely) {
   }
   // Rounds on two bits reach even permutations and odd ones alike.
   EXPECT_EQ(seen.size(), 24U);
-  for (const auto& [order, count] : seen) EXPECT_NEAR(count, kEpochs / 24, 200);
+  for (const auto& [order, count] : seen) EXPECT_NEAR(count, kEpochs / 24.0, 200);
 }
 
 TEST(PermutationTest, NeighboursAreScattered) {

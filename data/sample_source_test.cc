@@ -261,9 +261,9 @@ TEST(SampleSourceTest, LargestIdIsOfDocumentsAndSpecialTokens) {
 }
 
 TEST(SampleSourceTest, RefusesEmptySourcesAndBadWeights) {
-  const auto code_of = [](std::vector<std::vector<std::int32_t>> documents, double weight) {
+  const auto code_of = [](const std::vector<std::vector<std::int32_t>>& documents, double weight) {
     std::vector<WeightedDocuments> sources;
-    sources.push_back({memory_documents(std::move(documents)), weight});
+    sources.push_back({memory_documents(documents), weight});
     try {
       const SampleSource source({.special = kSpecial, .seq_length = 64}, std::move(sources));
     } catch (const Error& error) {

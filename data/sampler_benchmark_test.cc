@@ -27,7 +27,7 @@ SampleSource source_of(const ObjectiveOptions& objective, std::int64_t seq_lengt
   std::vector<std::int32_t> ends;
   for (std::int32_t id = 10; id < 50010; id += 20) ends.push_back(id);
   std::vector<WeightedDocuments> sources;
-  sources.push_back({memory_documents(std::move(documents)), 1});
+  sources.push_back({memory_documents(documents), 1});
   return {{.objective = objective,
            .special = kSpecial,
            .sentence_ends = SentenceEnds(50010, ends),

@@ -81,7 +81,7 @@ TEST(SpanSamplingTest, EveryTokenIsAsLikelyToBeHidden) {
     sampler.draw(ids, Objective::kMask, {.seed = 4, .ordinal = ordinal}, blanks);
     for (const Blank& blank : blanks) {
       for (std::int32_t i = 0; i < blank.length; ++i) {
-        hidden[static_cast<std::size_t>(blank.first + i)] += 1;
+        hidden[static_cast<std::size_t>(blank.first) + static_cast<std::size_t>(i)] += 1;
       }
     }
   }
