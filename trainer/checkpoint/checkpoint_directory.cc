@@ -100,7 +100,7 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
                   str(directory.string(),
                       all.empty() ? " holds no checkpoint" : ": the newest checkpoint is damaged"),
                   "name a run that has one, or resume with --resume auto");
-    const std::filesystem::path folder = directory / step_folder_name(all.front());
+    std::filesystem::path folder = directory / step_folder_name(all.front());
     check(folder, depth, warnings);
     return folder;
   }
@@ -110,7 +110,7 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
   }
   std::string reasons;
   for (const std::int64_t step : all) {
-    const std::filesystem::path folder = directory / step_folder_name(step);
+    std::filesystem::path folder = directory / step_folder_name(step);
     if (step >= below) {
       reasons += str("\n  ", folder.string(), ": damage was found while it was read");
       continue;

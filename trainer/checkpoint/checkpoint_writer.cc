@@ -244,7 +244,8 @@ void CheckpointSave::abandon() noexcept {
   try {
     std::error_code error;
     std::filesystem::remove_all(temporary_, error);
-  } catch (...) {  // No memory for a name: what stays is removed by a later retain().
+  } catch (...) {
+    return;  // No memory for a name: what stays is removed by a later retain().
   }
 }
 

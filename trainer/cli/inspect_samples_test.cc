@@ -19,6 +19,9 @@ namespace {
 constexpr const char* kTokenizer = CLOZE_SOURCE_DIR "/tests/golden/tokenizer/glm";
 
 class InspectSamplesTest : public testing::Test {
+ public:
+  ~InspectSamplesTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   InspectSamplesTest()
       : folder_(std::filesystem::path(testing::TempDir()) /
@@ -44,7 +47,6 @@ class InspectSamplesTest : public testing::Test {
     run_.mutable_data()->set_seq_length(96);
     run_.mutable_data()->add_train()->set_path((folder_ / "text").string());
   }
-  ~InspectSamplesTest() override { std::filesystem::remove_all(folder_); }
 
   std::vector<nlohmann::json> lines(std::int64_t first, std::int64_t count) const {
     std::stringstream out;
