@@ -18,13 +18,15 @@ namespace cloze {
 namespace {
 
 class MetricsFileTest : public ::testing::Test {
+ public:
+  ~MetricsFileTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   MetricsFileTest() {
     std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
     path_ = folder_ / "metrics.jsonl";
   }
-  ~MetricsFileTest() override { std::filesystem::remove_all(folder_); }
 
   void spill(const std::string& text) const {
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << text;

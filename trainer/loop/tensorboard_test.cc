@@ -15,12 +15,14 @@ namespace cloze {
 namespace {
 
 class TensorBoardTest : public ::testing::Test {
+ public:
+  ~TensorBoardTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   TensorBoardTest() {
     std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
   }
-  ~TensorBoardTest() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path folder_;
 };
