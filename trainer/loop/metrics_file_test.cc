@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -70,7 +72,7 @@ TEST_F(MetricsFileTest, DoublesReadBackToTheSameBits) {
     ASSERT_TRUE(std::getline(stream, line));
     // By strtod, not by the library that wrote it.
     const double read = std::strtod(line.c_str() + line.find("loss\":") + 6, nullptr);
-    ASSERT_EQ(std::memcmp(&read, &value, sizeof(value)), 0) << line;
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(read), std::bit_cast<std::uint64_t>(value)) << line;
   }
 }
 
@@ -128,7 +130,7 @@ TEST_F(MetricsFileTest, AResumedRunAppends) {
 
 TEST_F(MetricsFileTest, AFileThatCannotBeMadeIsCannotWrite) {
   try {
-    MetricsFile(folder_ / "none" / "metrics.jsonl", 0);
+    const MetricsFile file(folder_ / "none" / "metrics.jsonl", 0);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kCannotWrite);
