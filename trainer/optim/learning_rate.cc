@@ -17,8 +17,10 @@ std::int64_t schedule_steps(std::string_view length, std::int64_t total) {
   CLOZE_REQUIRE(error == std::errc() && end == length.data() + length.size() && number >= 0,
                 ExitCode::kUsage, str("'", length, "' is no number of steps"),
                 "write steps, such as 100, or a share of run.steps, such as 2%");
-  const double steps = share ? number / 100 * static_cast<double>(total) : number;
-  return static_cast<std::int64_t>(std::ceil(steps));
+  if (!share) return static_cast<std::int64_t>(number);
+  // As steps_of() of trainer/config, which judged it: the small number takes back what rounding
+  // of the product may add.
+  return static_cast<std::int64_t>(std::ceil(static_cast<double>(total) * number / 100 - 1e-9));
 }
 
 double learning_rate(const config::Schedule& schedule, double peak, std::int64_t step,

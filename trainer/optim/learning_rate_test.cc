@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <string>
 
 #include "parallel/base/check.h"
 
@@ -63,6 +64,9 @@ TEST(LearningRateTest, AShareIsRoundedUp) {
   EXPECT_EQ(schedule_steps("2%", 10), 1);
   EXPECT_EQ(schedule_steps("50%", 3), 2);
   EXPECT_EQ(schedule_steps("7", 3), 7);
+  for (int percent = 0; percent <= 100; ++percent) {  // 7 % of 100 is 7, not 8.
+    EXPECT_EQ(schedule_steps(std::to_string(percent) + "%", 100), percent);
+  }
   EXPECT_EQ(schedule_steps("0", 3), 0);
 }
 
