@@ -10,7 +10,7 @@
 namespace cloze {
 
 struct AttentionShape {
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0;    // Queries; keys too, unless kv_tokens says otherwise.
   std::int64_t heads = 0;     // Query heads here.
   std::int64_t kv_heads = 0;  // Divides heads; query head i uses kv head i / (heads / kv_heads).
   std::int64_t head_dim = 0;
@@ -20,6 +20,9 @@ struct AttentionShape {
   std::int64_t kv_stride = 0;   // Of k, v, dk, dv.
   std::int64_t out_stride = 0;  // Of out and dout.
   double scale = 1.0;           // Of the scores before softmax.
+  // Keys and values, where they are not those of the queries: a cache that holds earlier tokens
+  // too. Then lo and hi count its rows. 0: they are the tokens'. For forward alone.
+  std::int64_t kv_tokens = 0;
 };
 
 // Drops attention probabilities. The bit of a pair of tokens is keyed by (ordinal of the query's
@@ -37,7 +40,8 @@ struct AttentionDropout {
 };
 
 // q [tokens, heads, head_dim], k, v [tokens, kv_heads, head_dim], out [tokens, heads, head_dim]
-// with the strides of `shape`; lo, hi [tokens], 0 <= lo, hi <= tokens, empty when lo >= hi.
+// with the strides of `shape` (k, v [kv_tokens, ...] with a cache); lo, hi [tokens],
+// 0 <= lo, hi <= tokens (kv_tokens), empty when lo >= hi.
 // lse [heads, tokens]: ln of the sum of exp of the scaled scores. A token with an empty interval
 // gets out = 0 and lse = -infinity. `dropout` may be null.
 template <class T>

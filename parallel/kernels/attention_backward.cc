@@ -1,6 +1,7 @@
 // The backward pass of attention: for each tile of keys, the tiles of queries that see it. The
 // probabilities are made again from lse. A thread owns a query head of a segment, so nothing is
 // added across threads; query heads that share a kv head are summed afterwards, in order.
+#include "parallel/base/check.h"
 #include "parallel/kernels/attention_tile.h"
 
 namespace cloze {
@@ -242,6 +243,8 @@ void attention_backward(const AttentionShape& shape, const T* dout, const T* q, 
                         const std::int32_t* hi, const AttentionDropout* dropout, T* dq, T* dk,
                         T* dv) {
   check_attention(shape, lo, hi);
+  CLOZE_CHECK(shape.kv_tokens == 0, "the backward pass was given a cache of keys",
+              "a cache is for generating alone");
   if (dropout != nullptr && dropout->p == 0.0) dropout = nullptr;
   const std::uint32_t limit = dropout == nullptr ? 0 : dropout_limit(dropout->p);
   const std::vector<AttentionItem> items =

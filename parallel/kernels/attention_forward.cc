@@ -208,7 +208,9 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
   if (dropout != nullptr && dropout->p == 0.0) dropout = nullptr;
   const std::uint32_t limit = dropout == nullptr ? 0 : dropout_limit(dropout->p);
   const std::vector<AttentionItem> items =
-      attention_items(attention_segments(lo, hi, shape.tokens), shape.heads, kForwardQueries);
+      shape.kv_tokens > 0
+          ? attention_cache_items(shape.kv_tokens, shape.tokens, shape.heads, kForwardQueries)
+          : attention_items(attention_segments(lo, hi, shape.tokens), shape.heads, kForwardQueries);
   run_parallel(AttentionForward<T>{shape, q, k, v, lo, hi, dropout, limit, items.data(), out, lse},
                static_cast<std::int64_t>(items.size()), 1);
 }

@@ -51,6 +51,17 @@ std::vector<AttentionItem> attention_items(const std::vector<AttentionSegment>& 
   return items;
 }
 
+std::vector<AttentionItem> attention_cache_items(std::int64_t keys, std::int64_t tokens,
+                                                 std::int64_t heads, std::int64_t queries) {
+  std::vector<AttentionItem> items;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    for (std::int64_t first = 0; first < tokens; first += queries) {
+      items.push_back({{0, keys}, head, first, std::min(tokens, first + queries)});
+    }
+  }
+  return items;
+}
+
 void check_attention(const AttentionShape& shape, const std::int32_t* lo, const std::int32_t* hi) {
   CLOZE_CHECK(shape.kv_heads >= 1 && shape.heads % shape.kv_heads == 0,
               str(shape.heads, " query heads cannot share ", shape.kv_heads, " kv heads"),
@@ -61,9 +72,10 @@ void check_attention(const AttentionShape& shape, const std::int32_t* lo, const 
               str("strides q ", shape.q_stride, ", kv ", shape.kv_stride, ", out ",
                   shape.out_stride, " are shorter than a token's heads"),
               "pass strides in elements from token to token");
+  const std::int64_t keys = shape.kv_tokens > 0 ? shape.kv_tokens : shape.tokens;
   for (std::int64_t t = 0; t < shape.tokens; ++t) {
-    const bool inside = lo[t] >= hi[t] || (lo[t] >= 0 && hi[t] <= shape.tokens);
-    CLOZE_CHECK(inside, str("token ", t, " sees keys [", lo[t], ", ", hi[t], ") of ", shape.tokens),
+    const bool inside = lo[t] >= hi[t] || (lo[t] >= 0 && hi[t] <= keys);
+    CLOZE_CHECK(inside, str("token ", t, " sees keys [", lo[t], ", ", hi[t], ") of ", keys),
                 "cut the interval to the tokens of the call");
   }
 }

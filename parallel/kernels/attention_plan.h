@@ -35,6 +35,10 @@ struct AttentionItem {
 std::vector<AttentionItem> attention_items(const std::vector<AttentionSegment>& segments,
                                            std::int64_t heads, std::int64_t queries);
 
+// The queries of a call that has keys of its own, `keys` of them: all see one segment.
+std::vector<AttentionItem> attention_cache_items(std::int64_t keys, std::int64_t tokens,
+                                                 std::int64_t heads, std::int64_t queries);
+
 // Checks the sizes of a call and the intervals.
 void check_attention(const AttentionShape& shape, const std::int32_t* lo, const std::int32_t* hi);
 

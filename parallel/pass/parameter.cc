@@ -27,17 +27,20 @@ Shape stacked_shape(const ParameterGroup& group) {
   return shape;
 }
 
-// Gives a group and its members their views, `first` elements into flat buffers.
+// Gives a group and its members their views, `first` elements into flat buffers; `main_grad` is
+// undefined when there are no gradients.
 void place(ParameterGroup& group, const at::Tensor& value, const at::Tensor& main_grad,
            std::int64_t first) {
   const Shape shape = stacked_shape(group);
   group.value = value.narrow(0, first, group.elements()).view(shape);
-  group.main_grad = main_grad.narrow(0, first, group.elements()).view(shape);
+  if (main_grad.defined()) {
+    group.main_grad = main_grad.narrow(0, first, group.elements()).view(shape);
+  }
   std::int64_t row = 0;
   for (Parameter& member : group.members) {
     const std::int64_t rows = member.spec.box.shape[0];
     member.value = group.value.narrow(0, row, rows);
-    member.main_grad = group.main_grad.narrow(0, row, rows);
+    if (main_grad.defined()) member.main_grad = group.main_grad.narrow(0, row, rows);
     row += rows;
   }
 }
@@ -73,6 +76,14 @@ ParameterGroup& ParameterTable::add_copy(ParameterSpec spec, const ParameterGrou
 }
 
 void ParameterTable::allocate(at::ScalarType compute) {
+  allocate_buffers(compute, /*with_gradients=*/true);
+}
+
+void ParameterTable::allocate_values(at::ScalarType compute) {
+  allocate_buffers(compute, /*with_gradients=*/false);
+}
+
+void ParameterTable::allocate_buffers(at::ScalarType compute, bool with_gradients) {
   compute_ = compute;
   const at::ScalarType accumulator = accumulator_of(compute);
   buffers_.clear();
@@ -98,7 +109,7 @@ void ParameterTable::allocate(at::ScalarType compute) {
   for (FlatBuffer& buffer : buffers_) {
     const std::int64_t elements = aligned(buffer.offsets.back() + buffer.groups.back()->elements());
     buffer.value = at::zeros({elements}, compute);
-    buffer.main_grad = at::zeros({elements}, accumulator);
+    if (with_gradients) buffer.main_grad = at::zeros({elements}, accumulator);
     for (std::size_t i = 0; i < buffer.groups.size(); ++i) {
       place(*buffer.groups[i], buffer.value, buffer.main_grad, buffer.offsets[i]);
     }
@@ -109,7 +120,7 @@ void ParameterTable::allocate(at::ScalarType compute) {
     const std::int64_t elements = groups_[i].elements();
     const at::Tensor value =
         owner != nullptr ? owner->value.view({elements}) : at::zeros({elements}, compute);
-    place(groups_[i], value, at::zeros({elements}, accumulator), 0);
+    place(groups_[i], value, with_gradients ? at::zeros({elements}, accumulator) : at::Tensor(), 0);
   }
 }
 

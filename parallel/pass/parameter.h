@@ -81,6 +81,8 @@ class ParameterTable {
   ParameterGroup& add_copy(ParameterSpec spec, const ParameterGroup* owner);
 
   void allocate(at::ScalarType compute);
+  // The same without gradients: for a model that is used and not trained.
+  void allocate_values(at::ScalarType compute);
 
   // Fills every value from its key: the same numbers on every layout.
   void initialise(std::uint64_t seed);
@@ -95,6 +97,8 @@ class ParameterTable {
   std::vector<const Parameter*> owned() const;
 
  private:
+  void allocate_buffers(at::ScalarType compute, bool with_gradients);
+
   std::deque<ParameterGroup> groups_;
   std::vector<const ParameterGroup*> copy_owners_;  // One per group; null but for copies.
   std::vector<FlatBuffer> buffers_;

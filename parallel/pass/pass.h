@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/pass/key_value_cache.h"
 #include "parallel/pass/parameter.h"
 
 namespace cloze {
@@ -71,6 +72,8 @@ struct Pass {
   WeightGradients weight_gradients;
   bool training = true;    // Dropout is on.
   std::uint64_t seed = 0;  // Of the run.
+  // Earlier tokens of the text that is generated; null but there. Intervals then count its rows.
+  KeyValueCache* cache = nullptr;
 };
 
 }  // namespace cloze

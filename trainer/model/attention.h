@@ -67,6 +67,9 @@ class Attention {
   at::Tensor output_bias() const { return output_.bias(); }
 
  private:
+  // Attention of new tokens over all of pass.cache, which takes theirs first: qkv, turned, ->
+  // [tokens, heads / tp * head_dim].
+  at::Tensor forward_cached(Pass& pass, const Microbatch& microbatch, const at::Tensor& qkv) const;
   // Turns q and k of qkv [tokens, (heads + 2 kv_heads) / tp * head_dim] by their positions.
   void rotate(at::Tensor& qkv, const Microbatch& microbatch, bool inverse) const;
 
