@@ -80,7 +80,7 @@ int kv_replicas(const config::Model& model, int tensor_degree) {
 Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
          std::int64_t max_position, StagePart part, TensorParallel tp)
     : part_(part), tp_(tp) {
-  const bool tied = is_glm2021(model);
+  const bool tied = is_glm2021(model) || model.tie_word_embeddings();
   const std::int64_t rotated = rotary_dim(model);
   if (rotated > 0) {
     rotary_ = std::make_unique<RotaryTables>(model.rope_theta(), rotated, max_position);
@@ -92,7 +92,7 @@ Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
                                              .initial_std = model.initializer_range()};
   if (part.first) {
     // One row more than positions: the published tables have it.
-    const std::int64_t positions = tied ? model.max_position_embeddings() + 1 : 0;
+    const std::int64_t positions = is_glm2021(model) ? model.max_position_embeddings() + 1 : 0;
     embedding_.emplace(
         table,
         EmbeddingOptions{
