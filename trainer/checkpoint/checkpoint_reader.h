@@ -15,11 +15,12 @@
 #include "trainer/checkpoint/chunk_reader.h"
 #include "trainer/checkpoint/directory_lock.h"
 #include "trainer/checkpoint/manifest.h"
+#include "trainer/checkpoint/weight_source.h"
 
 namespace cloze {
 
 // Not for several threads at once; each opens its own. While it lives, retain() spares the folder.
-class Checkpoint {
+class Checkpoint : public WeightSource {
  public:
   // Checks the manifest's digest, the coverage of every tensor, and of every file the presence,
   // kind, size and header. Any damage is kBadInput and names the file.
@@ -32,14 +33,12 @@ class Checkpoint {
   const std::vector<std::string>& warnings() const { return warnings_; }  // Files not ours.
 
   std::vector<std::string> names() const;  // Sorted.
-  bool has(std::string_view name) const;
-  Shape shape(std::string_view name) const;
-  DType dtype(std::string_view name) const;
+  bool has(std::string_view name) const override;
+  Shape shape(std::string_view name) const override;
+  DType dtype(std::string_view name) const override;
 
-  // Fills `out` with the elements of `box`, row-major, as `dtype`. Floating types are converted
-  // (to nearest even); other types must match. A missing tensor or another global shape is
-  // kBadInput. Compares the digests of every chunk it touches.
-  void read(const std::string& name, const Box& box, DType dtype, void* out) const;
+  // Compares the digests of every chunk it touches.
+  void read(const std::string& name, const Box& box, DType dtype, void* out) const override;
 
   // Reads everything: whole-file digests, every chunk, headers against the manifest. The files
   // index % parts == part only, so that ranks can share the work.

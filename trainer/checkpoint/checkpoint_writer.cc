@@ -37,10 +37,16 @@ void require_space(const std::filesystem::path& folder, std::int64_t needed) {
 void write_piece(SafetensorsWriter& writer, const Piece& piece, std::uint64_t seed,
                  checkpoint::Entry& entry) {
   const auto bytes = static_cast<std::size_t>(piece.box.elements() * size_of(piece.dtype));
-  const std::span<const std::byte> data(static_cast<const std::byte*>(piece.data), bytes);
+  const auto* const data = static_cast<const std::byte*>(piece.data);
+  std::vector<std::byte> made;  // A chunk of a piece that is not in memory.
   std::string& digests = *entry.mutable_digests();
   for (std::size_t first = 0; first < bytes; first += kDigestChunk) {
-    const auto chunk = data.subspan(first, std::min<std::size_t>(kDigestChunk, bytes - first));
+    const auto size = std::min<std::size_t>(kDigestChunk, bytes - first);
+    if (data == nullptr) {
+      made.resize(size);
+      piece.fill(static_cast<std::int64_t>(first), made);
+    }
+    const std::span<const std::byte> chunk(data == nullptr ? made.data() : data + first, size);
     digests += digest_of(chunk, seed).view();
     writer.write(chunk);
   }

@@ -2,8 +2,11 @@
 // by one rename. A crash at any point leaves the old checkpoint or the new one, never half.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,12 +16,15 @@
 
 namespace cloze {
 
-// One box of a tensor in memory, contiguous, row-major. An empty box is left out of the file.
+// One box of a tensor, contiguous, row-major: in memory, or made as it is written. An empty box is
+// left out of the file.
 struct Piece {
   std::string name;
   DType dtype = DType::kF32;
   Box box;
   const void* data = nullptr;
+  // Gives the bytes from `first` on, when `data` is null; called for each chunk, in order.
+  std::function<void(std::int64_t first, std::span<std::byte> out)> fill = nullptr;
 };
 
 // One save. The caller separates the phases:
