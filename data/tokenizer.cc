@@ -224,13 +224,15 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_sp
   return ids;
 }
 
+bool Tokenizer::has(std::int32_t id) const {
+  return id >= 0 && id < vocab_size() && model_->entries[static_cast<std::size_t>(id)].present;
+}
+
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
   std::string text;
   for (const std::int32_t id : ids) {
-    CLOZE_REQUIRE(
-        id >= 0 && id < vocab_size() && model_->entries[static_cast<std::size_t>(id)].present,
-        ExitCode::kBadInput, str("the tokenizer has no token of id ", id),
-        "decode ids that this tokenizer made");
+    CLOZE_REQUIRE(has(id), ExitCode::kBadInput, str("the tokenizer has no token of id ", id),
+                  "decode ids that this tokenizer made");
     const Entry& entry = model_->entries[static_cast<std::size_t>(id)];
     if (!(entry.special && skip_special)) text += entry.bytes;
   }

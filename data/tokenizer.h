@@ -29,6 +29,9 @@ class Tokenizer {
 
   std::int64_t vocab_size() const;  // Largest id + 1.
 
+  // Whether an id has a token: tables of models are often longer than their tokenizer.
+  bool has(std::int32_t id) const;
+
   // The id of a special token ("<sop>") or of a plain piece given as its bytes (" the").
   std::optional<std::int32_t> id_of(std::string_view token) const;
   // As id_of, for a token that must exist: kBadInput naming it when absent.

@@ -92,6 +92,16 @@ TEST(TokenizerTest, KnowsSpecialTokensAndPiecesByName) {
   EXPECT_EQ(tokenizer.id_of(""), std::nullopt);
 }
 
+TEST(TokenizerTest, KnowsWhichIdsHaveATokenAndDecodesNoOthers) {
+  const Tokenizer tokenizer = Tokenizer::load(golden("glm"));
+  EXPECT_TRUE(tokenizer.has(0));
+  EXPECT_TRUE(tokenizer.has(609));
+  for (const std::int32_t id : {-1, 610, 1 << 30}) {
+    EXPECT_FALSE(tokenizer.has(id));
+    EXPECT_THROW(static_cast<void>(tokenizer.decode(std::vector{id})), Error);
+  }
+}
+
 TEST(TokenizerTest, NamesASpecialTokenThatIsAbsent) {
   const Tokenizer tokenizer = Tokenizer::load(golden("foreign"));
   try {

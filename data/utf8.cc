@@ -30,4 +30,52 @@ void require_utf8(std::string_view text) {
                 str("the text is not valid UTF-8 at byte ", *invalid), "convert the text to UTF-8");
 }
 
+namespace {
+
+// Bytes of the character that `lead` begins, 0 when it begins none, and what may follow it: the
+// second byte alone has bounds of its own, against overlong forms, surrogates and beyond U+10FFFF.
+struct Lead {
+  std::size_t bytes = 0;
+  std::uint8_t low = 0x80;
+  std::uint8_t high = 0xBF;
+};
+
+Lead lead_of(std::uint8_t lead) {
+  if (lead < 0x80) return {.bytes = 1};
+  if (lead < 0xC2 || lead > 0xF4) return {};
+  if (lead < 0xE0) return {.bytes = 2};
+  if (lead == 0xE0) return {.bytes = 3, .low = 0xA0};
+  if (lead == 0xED) return {.bytes = 3, .high = 0x9F};
+  if (lead < 0xF0) return {.bytes = 3};
+  if (lead == 0xF0) return {.bytes = 4, .low = 0x90};
+  if (lead == 0xF4) return {.bytes = 4, .high = 0x8F};
+  return {.bytes = 4};
+}
+
+}  // namespace
+
+ShownText replace_invalid_utf8(std::string_view bytes) {
+  ShownText shown;
+  for (std::size_t first = 0; first < bytes.size();) {
+    Lead lead = lead_of(static_cast<std::uint8_t>(bytes[first]));
+    std::size_t count = 1;
+    while (count < lead.bytes && first + count < bytes.size()) {
+      const auto next = static_cast<std::uint8_t>(bytes[first + count]);
+      if (next < lead.low || next > lead.high) break;
+      lead.low = 0x80;
+      lead.high = 0xBF;
+      ++count;
+    }
+    if (count == lead.bytes) {
+      shown.text += bytes.substr(first, count);
+    } else if (lead.bytes > 0 && first + count == bytes.size()) {
+      shown.unfinished = count;
+    } else {
+      shown.text += "\xEF\xBF\xBD";
+    }
+    first += count;
+  }
+  return shown;
+}
+
 }  // namespace cloze
