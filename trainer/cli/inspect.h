@@ -28,6 +28,11 @@ void inspect_shards(const std::filesystem::path& prefix, const InspectOptions& o
 void inspect_checkpoint(const std::filesystem::path& path, const InspectOptions& options,
                         std::ostream& out);
 
+// A Hugging Face folder of a model that we know. With `verify` every byte is read, and the numbers
+// that are not finite are counted.
+void inspect_folder(const std::filesystem::path& path, const InspectOptions& options,
+                    std::ostream& out);
+
 // The training samples of a resolved config: `count` of them from the first piece of row `first`
 // on, one JSON object a line. They are cut out of the batches that training builds.
 void inspect_samples(const config::Run& run, std::int64_t first, std::int64_t count,

@@ -14,6 +14,7 @@
 #include "trainer/cli/command.h"
 #include "trainer/cli/inspect.h"
 #include "trainer/config/load.h"
+#include "trainer/export/model_folder.h"
 
 namespace cloze {
 namespace {
@@ -52,13 +53,15 @@ int run(const InspectArguments& arguments) {
     inspect_shards(path, arguments.options, std::cout);
   } else if (is_checkpoint(path)) {
     inspect_checkpoint(path, arguments.options, std::cout);
-  } else if (is_there(path / "tokenizer.json") && !is_there(path / "config.json")) {
+  } else if (is_model_folder(path)) {
+    inspect_folder(path, arguments.options, std::cout);
+  } else if (is_there(path / "tokenizer.json")) {
     inspect_tokenizer(path, arguments.options, std::cout);
   } else {
     fail(ExitCode::kBadInput,
          str(path.string(), is_there(path) ? " is nothing that inspect knows" : " does not exist"),
-         "name the PREFIX of a shard pair (PREFIX.bin, PREFIX.idx), a checkpoint, a run or a "
-         "tokenizer's folder");
+         "name the PREFIX of a shard pair (PREFIX.bin, PREFIX.idx), a checkpoint, a run, a "
+         "Hugging Face folder or a tokenizer's folder");
   }
   std::cout.flush();
   CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
@@ -70,13 +73,13 @@ int run(const InspectArguments& arguments) {
 
 void add_inspect_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* const command =
-      app.add_subcommand("inspect", "Show what a shard pair, a checkpoint or a tokenizer holds");
+  CLI::App* const command = app.add_subcommand(
+      "inspect", "Show what a shard pair, a checkpoint, an export or a tokenizer holds");
   command
-      ->add_option(
-          "path", arguments->path,
-          "PREFIX of a shard pair, or a folder: checkpoint, run, tokenizer; with --samples a "
-          "config")
+      ->add_option("path", arguments->path,
+                   "PREFIX of a shard pair, or a folder: checkpoint, run, export, tokenizer; with "
+                   "--samples a "
+                   "config")
       ->required();
   command->add_flag("--json", arguments->options.json, "Print one JSON object");
   command->add_flag("--verify", arguments->options.verify,

@@ -1,7 +1,8 @@
 // The entry of `cloze`: picks a command, runs it, turns errors into one line and an exit code.
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <algorithm>
+#include <array>
 #include <exception>
 #include <string_view>
 
@@ -13,11 +14,15 @@
 
 namespace {
 
+// Commands that may run on many ranks; the others run alone and need no MPI.
+constexpr std::array<std::string_view, 5> kParallelCommands = {"train", "export", "import", "score",
+                                                               "generate"};
+
 // Every rank of a job is given the same command line; the first one tells what is wrong with it.
-// Only `train` starts MPI for that: the other commands run alone.
 void report_usage(int argc, char** argv, const cloze::Error& usage) {
   int rank = 0;
-  if (argc > 1 && std::string_view(argv[1]) == "train") {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (std::ranges::find(kParallelCommands, command) != kParallelCommands.end()) {
     const cloze::MpiSession session(argc, argv);
     rank = session.world_rank();
   }
@@ -33,6 +38,10 @@ int run(int argc, char** argv) {
   cloze::add_tokenizer_command(app, action);
   cloze::add_inspect_command(app, action);
   cloze::add_config_command(app, action);
+  cloze::add_export_command(app, action);
+  cloze::add_import_command(app, action);
+  cloze::add_score_command(app, action);
+  cloze::add_generate_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

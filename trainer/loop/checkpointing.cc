@@ -65,15 +65,14 @@ std::string save_token(Communicator& world) {
 
 // Reads this rank's rows. The other data ranks read theirs, so each byte is read once for all
 // replicas; spread_rows() then fills in the rest.
-void read_rows(TrainingState& state, const Checkpoint& checkpoint, bool moments) {
+void read_rows(TrainingState& state, const WeightSource& source, bool moments) {
   for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
     const UpdateShard& shard = state.reducer().shards()[i];
     for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
       if (!moments && !named.prefix.empty()) continue;
       for (const OwnedRows& rows : shard.owned) {
-        checkpoint.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
-                        dtype_of(named.tensor.scalar_type()),
-                        address(named.tensor, rows.shard_offset));
+        source.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
+                    dtype_of(named.tensor.scalar_type()), address(named.tensor, rows.shard_offset));
       }
     }
   }
@@ -166,9 +165,8 @@ Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step
   return progress;
 }
 
-void load_weights(TrainingState& state, const std::filesystem::path& step_folder) {
-  together(*state.groups().world,
-           [&] { read_rows(state, Checkpoint::open(step_folder), /*moments=*/false); });
+void load_weights(TrainingState& state, const WeightSource& weights) {
+  together(*state.groups().world, [&] { read_rows(state, weights, /*moments=*/false); });
   spread_rows(state, /*moments=*/false);
 }
 

@@ -10,6 +10,7 @@
 #include "trainer/checkpoint/checkpoint_directory.h"
 #include "trainer/checkpoint/checkpoint_reader.h"
 #include "trainer/checkpoint/checkpoint_writer.h"
+#include "trainer/checkpoint/weight_source.h"
 #include "trainer/loop/training_state.h"
 
 namespace cloze {
@@ -43,7 +44,7 @@ void save_checkpoint(TrainingState& state, const Progress& progress, const RunFa
 Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step_folder);
 
 // Weights alone, for a new run: run.initial.
-void load_weights(TrainingState& state, const std::filesystem::path& step_folder);
+void load_weights(TrainingState& state, const WeightSource& weights);
 
 // Cuts of the parameters that this rank saves, and of the moments.
 std::vector<Piece> pieces_to_save(TrainingState& state);

@@ -9,7 +9,10 @@
 #include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/file.h"
+#include "trainer/config/model_check.h"
 #include "trainer/config/resolved_yaml.h"
+#include "trainer/export/import_model.h"
+#include "trainer/export/open_model.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/header.h"
 #include "trainer/loop/throughput.h"
@@ -132,14 +135,25 @@ void Trainer::resume() {
 }
 
 void Trainer::start_from(const std::filesystem::path& path) {
-  std::filesystem::path folder;
-  together(*groups_.world, [&] { folder = resolve_checkpoint(path); });
-  load_weights(*state_, folder);
+  OpenedModel opened;
+  together(*groups_.world, [&] {
+    opened = open_model(path);
+    const std::vector<std::string> differences = model_differences(run_.model(), opened.model);
+    std::string all;
+    for (const std::string& difference : differences) all += (all.empty() ? "" : "; ") + difference;
+    CLOZE_REQUIRE(differences.empty(), ExitCode::kUsage,
+                  str("run.initial names another model than the config: ", all),
+                  "write the model section that `cloze inspect` shows of it");
+  });
+  load_weights(*state_, *opened.weights);
   state_->optimizer().reset_masters();
 }
 
 void Trainer::check_config_of(const std::filesystem::path& step_folder) {
   const Checkpoint checkpoint = Checkpoint::open(step_folder);
+  CLOZE_REQUIRE(!is_weights_alone(checkpoint.state()), ExitCode::kUsage,
+                str(step_folder.string(), " holds weights alone: no run can go on from it"),
+                "name it in run.initial, and give the run a run.directory of its own");
   config::Run before;
   CLOZE_REQUIRE(before.ParseFromString(checkpoint.state().config()), ExitCode::kBadInput,
                 str(step_folder.string(), " holds no config that can be read"),

@@ -1,0 +1,101 @@
+// `cloze export`: a checkpoint as a Hugging Face folder.
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "parallel/base/check.h"
+#include "trainer/cli/command.h"
+#include "trainer/cli/job.h"
+#include "trainer/export/export_model.h"
+#include "trainer/loop/agreement.h"
+
+namespace cloze {
+namespace {
+
+struct ExportArguments {
+  std::string model;
+  ExportOptions options;
+  std::string dtype = "auto";
+  int tensor = 0;
+};
+
+std::optional<DType> dtype_named(const std::string& name) {
+  static const std::map<std::string, DType> kTypes = {
+      {"fp32", DType::kF32}, {"bf16", DType::kBF16}, {"fp16", DType::kF16}};
+  const auto found = kTypes.find(name);
+  return found == kTypes.end() ? std::nullopt : std::optional(found->second);
+}
+
+int run_export(const ExportArguments& arguments) {
+  JobPlace place;
+  return run_job(place, [&](MpiSession& /*session*/, Communicator& world) {
+    place.phase = "export";
+    ExportOptions options = arguments.options;
+    options.dtype = dtype_named(arguments.dtype);
+    OpenedModel opened;
+    std::optional<ModelExport> exported;
+    together(world, [&] {
+      opened = open_model(arguments.model);
+      exported.emplace(opened, options);
+      // Found out before gigabytes are written.
+      if (!options.without_tokenizer) static_cast<void>(tokenizer_of(opened, options.tokenizer));
+    });
+    bool made = false;
+    try {
+      together(world, [&] {
+        if (world.rank() == 0) exported->create_folder();
+      });
+      made = true;
+      together(world, [&] { exported->write_files(world.rank(), world.size()); });
+      together(world, [&] {
+        if (world.rank() == 0) exported->complete();
+      });
+    } catch (const Error&) {
+      if (made && world.rank() == 0) exported->abandon();
+      throw;
+    }
+    if (world.rank() == 0) {
+      std::printf("exported %s to %s: %lld bytes of %s in %lld files\n",
+                  opened.path.string().c_str(), options.output.string().c_str(),
+                  static_cast<long long>(exported->bytes()),
+                  std::string(name_of(exported->dtype())).c_str(),
+                  static_cast<long long>(exported->num_files()));
+    }
+    return static_cast<int>(ExitCode::kDone);
+  });
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<ExportArguments>();
+  CLI::App* const command =
+      app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder");
+  command->add_option("CHECKPOINT", arguments->model, "Step folder, RUN/checkpoints or RUN")
+      ->required();
+  command->add_option("--output", arguments->options.output, "Folder to make")->required();
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "fp32, bf16, fp16, or auto (default): as the run computes")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp16"}));
+  command
+      ->add_option("--max-shard-size", arguments->options.shard_bytes,
+                   "Largest weight file, such as 5GB (default)")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber);
+  CLI::Option* const tokenizer = command->add_option("--tokenizer", arguments->options.tokenizer,
+                                                     "Folder, instead of the one the run names");
+  command
+      ->add_flag("--no-tokenizer", arguments->options.without_tokenizer, "Leave the tokenizer out")
+      ->excludes(tokenizer);
+  command
+      ->add_option("--tensor", arguments->tensor,
+                   "Accepted as other commands take it: the ranks share the files")
+      ->check(CLI::PositiveNumber);
+  command->callback(
+      [arguments, &action] { action = [arguments] { return run_export(*arguments); }; });
+}
+
+}  // namespace cloze

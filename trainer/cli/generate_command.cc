@@ -1,0 +1,245 @@
+// `cloze generate`: fills the blanks of a text, or continues it.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parallel/base/check.h"
+#include "trainer/cli/command.h"
+#include "trainer/cli/job.h"
+#include "trainer/cli/text_input.h"
+#include "trainer/cli/text_stream_out.h"
+#include "trainer/config/model_check.h"
+#include "trainer/export/open_model.h"
+#include "trainer/generate/generate.h"
+#include "trainer/loop/agreement.h"
+
+namespace cloze {
+namespace {
+
+struct GenerateArguments {
+  std::string model;
+  std::optional<std::string> prompt;
+  std::string ids;
+  std::string mode = "auto";
+  std::string tokenizer;
+  GenerationOptions options;
+  bool json = false;
+  int tensor = 0;
+};
+
+// A prompt that is ready, and what the tokens in it mean.
+struct Task {
+  OpenedModel opened;
+  std::optional<Tokenizer> tokenizer;  // None when ids were given for a model without one.
+  SpecialTokens special;
+  bool fills_blanks = false;
+  TokenIds prompt;
+  GenerationOptions options;
+  std::int64_t longest = 0;  // Tokens that the text may come to.
+};
+
+Task prepare(const GenerateArguments& arguments, int tensor_ranks) {
+  Task task;
+  task.opened = open_model(arguments.model);
+  task.options = arguments.options;
+  check_tensor_degree(task.opened.model, tensor_ranks);
+  task.fills_blanks =
+      arguments.mode == "auto" ? task.opened.fills_blanks : arguments.mode == "blank_infilling";
+  const bool needs_tokenizer = arguments.prompt || task.fills_blanks;
+  if (needs_tokenizer || !task.opened.tokenizer.empty() || !arguments.tokenizer.empty()) {
+    task.tokenizer.emplace(tokenizer_of(task.opened, arguments.tokenizer));
+  }
+  task.prompt = arguments.prompt ? task.tokenizer->encode(*arguments.prompt, /*parse_special=*/true)
+                                 : read_ids(arguments.ids, task.opened.model.vocab_size());
+  task.options.end_ids = task.opened.eos_ids;
+  if (task.tokenizer) {
+    if (const auto eos = task.tokenizer->id_of("<|endoftext|>")) {
+      task.options.end_ids.push_back(*eos);
+    }
+  }
+  if (task.fills_blanks) {
+    task.special = special_tokens(*task.tokenizer, /*causal=*/false);
+    task.prompt = with_blank_and_end(std::move(task.prompt), task.special);
+    task.options.end_ids = {task.special.eop, task.special.eos};
+  }
+  CLOZE_REQUIRE(!task.prompt.empty(), ExitCode::kUsage,
+                "the prompt is empty, and the model continues texts",
+                "give --prompt some words, or --mode blank_infilling");
+  // All blanks may be written before the last is.
+  const auto blanks = task.fills_blanks
+                          ? std::count_if(task.prompt.begin(), task.prompt.end(),
+                                          [&](std::int32_t id) {
+                                            return first_blank({id}, task.special).has_value();
+                                          })
+                          : 1;
+  task.longest =
+      static_cast<std::int64_t>(task.prompt.size()) + blanks * task.options.max_new_tokens;
+  CLOZE_REQUIRE(task.longest <= task.opened.model.max_position_embeddings(), ExitCode::kUsage,
+                str("the prompt's ", task.prompt.size(), " tokens and ", blanks, " x ",
+                    task.options.max_new_tokens, " new ones exceed the model's ",
+                    task.opened.model.max_position_embeddings(), " positions"),
+                "shorten the prompt, or lower --max-new-tokens");
+  return task;
+}
+
+// What is written, kept for --json and shown as it comes.
+class Writer {
+ public:
+  Writer(const Task& task, bool json, bool shows)
+      : json_(json), shows_(shows && !json), task_(task) {
+    if (task.tokenizer) out_.emplace(*task.tokenizer);
+  }
+
+  void show(const TokenIds& ids) {
+    if (!shows_) return;
+    for (const std::int32_t id : ids) token(id);
+  }
+  void token(std::int32_t id) {
+    if (!shows_) return;
+    if (out_) {
+      out_->token(id);
+    } else {
+      std::printf("%d ", id);
+      std::fflush(stdout);
+    }
+  }
+  void add(const char* mask, const Continuation& written) {
+    nlohmann::ordered_json part;
+    if (mask != nullptr) part["mask"] = mask;
+    part["ids"] = written.ids;
+    if (task_.tokenizer) part["text"] = generated_text(*task_.tokenizer, written.ids);
+    part["ended"] = written.ended;
+    parts_.push_back(std::move(part));
+  }
+  void finish(const TokenIds& whole) {
+    if (shows_) {
+      if (out_) out_->finish();
+      std::fputs("\n", stdout);
+    }
+    if (!json_) return;
+    nlohmann::ordered_json object;
+    object["prompt_ids"] = task_.prompt;
+    object["parts"] = parts_;
+    object["ids"] = whole;
+    if (task_.tokenizer) object["text"] = generated_text(*task_.tokenizer, whole);
+    const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+    std::printf("%s\n", object.dump(-1, ' ', false, replace).c_str());
+  }
+
+ private:
+  const bool json_;
+  const bool shows_;
+  const Task& task_;
+  std::optional<TextStreamOut> out_;
+  nlohmann::ordered_json parts_ = nlohmann::ordered_json::array();
+};
+
+// PromptBlank after blank, each with those before it filled in; the text appears left to right.
+TokenIds fill_blanks(const InferenceModel& model, const Task& task, Writer& writer) {
+  TokenIds text = task.prompt;
+  std::size_t shown = 0;
+  for (std::uint64_t number = 0;; ++number) {
+    const std::optional<PromptBlank> blank = first_blank(text, task.special);
+    const std::size_t until = blank ? blank->place : text.size();
+    writer.show({text.begin() + static_cast<std::ptrdiff_t>(shown),
+                 text.begin() + static_cast<std::ptrdiff_t>(until)});
+    if (!blank) return text;
+    const Continuation written = fill_blank(model, text, *blank, task.special, task.options, number,
+                                            [&](std::int32_t id) { writer.token(id); });
+    writer.add(blank->objective == Objective::kMask       ? "[MASK]"
+               : blank->objective == Objective::kSentence ? "[sMASK]"
+                                                          : "[gMASK]",
+               written);
+    // A mask token that the model itself wrote would be a blank without end: it is left out.
+    TokenIds content;
+    for (const std::int32_t id : written.ids) {
+      if (!first_blank({id}, task.special)) content.push_back(id);
+    }
+    const auto at = text.begin() + static_cast<std::ptrdiff_t>(until);
+    text.insert(text.erase(at), content.begin(), content.end());
+    shown = until + content.size();
+  }
+}
+
+int generate(const GenerateArguments& arguments) {
+  JobPlace place;
+  return run_job(place, [&](MpiSession& session, Communicator& world) {
+    at::set_num_threads(threads_of("auto", session.local_size()));
+    std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
+    if (tensor != nullptr) {
+      std::optional<Task> task;
+      std::optional<InferenceModel> model;
+      place.phase = "model";
+      together(*tensor, [&] {
+        task.emplace(prepare(arguments, tensor->size()));
+        model.emplace(task->opened.model, *task->opened.weights, task->longest + 2,
+                      *tensor);  // A mask token and <sop>.
+      });
+      place.phase = "generate";
+      Writer writer(*task, arguments.json, world.rank() == 0);
+      TokenIds whole;
+      if (task->fills_blanks) {
+        whole = fill_blanks(*model, *task, writer);
+      } else {
+        const Continuation written = continue_text(*model, task->prompt, task->options,
+                                                   [&](std::int32_t id) { writer.token(id); });
+        writer.add(nullptr, written);
+        whole = task->prompt;
+        whole.insert(whole.end(), written.ids.begin(), written.ids.end());
+      }
+      if (world.rank() == 0) writer.finish(whole);
+    }
+    world.barrier();
+    return static_cast<int>(ExitCode::kDone);
+  });
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<GenerateArguments>();
+  CLI::App* const command =
+      app.add_subcommand("generate", "Fills the blanks of a text, or continues it");
+  command->add_option("MODEL", arguments->model, "Checkpoint, run or Hugging Face folder")
+      ->required();
+  CLI::Option_group* const input = command->add_option_group("input", "What is given");
+  input->add_option("--prompt", arguments->prompt,
+                    "Text, with [MASK], [sMASK] or [gMASK] for blanks");
+  input->add_option("--ids", arguments->ids, "JSON file with one flat array of token ids");
+  input->require_option(1);
+  command
+      ->add_option("--mode", arguments->mode,
+                   "blank_infilling, causal, or auto: as the checkpoint was trained, causal for a "
+                   "Hugging Face folder")
+      ->check(CLI::IsMember({"auto", "blank_infilling", "causal"}));
+  GenerationOptions& options = arguments->options;
+  command
+      ->add_option("--max-new-tokens", options.max_new_tokens,
+                   "Most tokens of a blank or a continuation; 128")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
+  command
+      ->add_option("--temperature", options.sampling.temperature,
+                   "0 (default): always the likeliest token; 1: as the model says")
+      ->check(CLI::Range(0.0, 1000.0));
+  command->add_option("--top-k", options.sampling.top_k, "Only the k likeliest tokens; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--top-p", options.sampling.top_p,
+                   "Only the likeliest tokens that together reach this share; 1: all")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--seed", options.sampling.seed, "Of the random numbers; 0");
+  command->add_option("--tokenizer", arguments->tokenizer, "Folder, instead of the model's own");
+  command->add_flag("--json", arguments->json, "Print one JSON object at the end");
+  command->add_option("--tensor", arguments->tensor, "Ranks that share each matrix; all of the job")
+      ->check(CLI::PositiveNumber);
+  command->callback(
+      [arguments, &action] { action = [arguments] { return generate(*arguments); }; });
+}
+
+}  // namespace cloze

@@ -1,0 +1,82 @@
+#include "trainer/cli/job.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "parallel/base/check.h"
+#include "parallel/comm/groups.h"
+#include "parallel/pass/caching_allocator.h"
+#include "trainer/cli/report_error.h"
+#include "trainer/loop/agreement.h"
+
+namespace cloze {
+namespace {
+
+// Ends the job after an error that the ranks did not agree on: the others may wait for this one.
+// The first rank that fails reports; what follows from it on other ranks is not told.
+int end_job(MpiSession& session, const Error& error, const JobPlace& place) {
+  if (session.claim_report()) {
+    report_error(error, session.world_rank(), place.phase, place.step);
+  } else {
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // It ends this rank with its own code.
+  }
+  if (session.world_size() > 1) session.abort(error.code());
+  return static_cast<int>(error.code());
+}
+
+}  // namespace
+
+int threads_of(const std::string& wanted, int ranks_of_node) {
+  if (wanted != "auto") return std::stoi(wanted);
+  if (const int asked = threads_of_environment(); asked > 0) return asked;
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  const int available = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+  return std::max(1, available / ranks_of_node);
+}
+
+std::unique_ptr<Communicator> tensor_group(MpiSession& session, int wanted) {
+  const int size = wanted == 0 ? session.world_size() : wanted;
+  CLOZE_REQUIRE(size >= 1 && size <= session.world_size(), ExitCode::kUsage,
+                str("--tensor ", wanted, " of a job of ", session.world_size(), " ranks"),
+                str("launch it with mpirun -n ", std::max(1, size)));
+  // The ranks beyond are one group of their own, so that every rank is in one.
+  const bool is_member = session.world_rank() < size;
+  std::vector<int> members(
+      static_cast<std::size_t>(is_member ? size : session.world_size() - size));
+  std::iota(members.begin(), members.end(), is_member ? 0 : size);
+  auto group = session.communicator("tensor", members);
+  return is_member ? std::move(group) : nullptr;
+}
+
+int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)>& body) {
+  int argc = 0;
+  char** argv = nullptr;
+  MpiSession session(argc, argv);
+  const at::NoGradGuard no_tape;
+  const CachingAllocator allocator;  // Before the first tensor.
+  std::vector<int> everyone(static_cast<std::size_t>(session.world_size()));
+  std::iota(everyone.begin(), everyone.end(), 0);
+  const std::unique_ptr<Communicator> world = session.communicator("start", everyone);
+  try {
+    return body(session, *world);
+  } catch (const AgreedError& error) {
+    // Every rank is here; one of them speaks.
+    if (world->rank() == 0) report_error(error, error.rank(), place.phase, place.step);
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    return end_job(session, error, place);
+  } catch (const std::exception& error) {
+    return end_job(session, internal_error(error), place);
+  }
+}
+
+}  // namespace cloze

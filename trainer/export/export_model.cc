@@ -1,0 +1,190 @@
+#include "trainer/export/export_model.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+#include "trainer/checkpoint/safetensors.h"
+#include "trainer/export/folder_config.h"
+#include "trainer/export/tensor_map.h"
+
+namespace cloze {
+namespace {
+
+constexpr std::int64_t kBlockBytes = 32 << 20;  // Of a tensor in memory at a time.
+constexpr std::int64_t kLargestText = 256 << 20;
+
+// What a tokenizer's folder may hold for transformers.
+constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json",
+                                        "special_tokens_map.json", "chat_template.jinja"};
+// The ends of a text in published GLM-4 models, those of them that a tokenizer has.
+constexpr std::array kEndTokens = {"<|endoftext|>", "<|user|>", "<|observation|>"};
+
+DType dtype_of_compute(config::Precision::Compute compute) {
+  switch (compute) {
+    case config::Precision::bf16:
+      return DType::kBF16;
+    case config::Precision::fp16:
+      return DType::kF16;
+    case config::Precision::fp32:
+      return DType::kF32;
+    case config::Precision::fp64:
+      break;
+  }
+  fail(ExitCode::kUsage, "the model was computed in fp64, which no folder holds",
+       "choose --dtype fp32");
+}
+
+void write_part(const WeightSource& weights, const TensorPart& part, DType dtype,
+                SafetensorsWriter& writer) {
+  const Box whole = Box::whole(part.shape);
+  const std::int64_t row_bytes = whole.elements() / part.shape[0] * size_of(dtype);
+  const std::int64_t block = std::max<std::int64_t>(1, kBlockBytes / row_bytes);
+  std::vector<std::byte> buffer;
+  for (std::int64_t row = 0; row < part.shape[0]; row += block) {
+    const std::int64_t count = std::min(block, part.shape[0] - row);
+    buffer.resize(static_cast<std::size_t>(count * row_bytes));
+    weights.read(part.name, whole.rows(row, count), dtype, buffer.data());
+    writer.write(buffer);
+  }
+}
+
+}  // namespace
+
+ModelExport::ModelExport(const OpenedModel& opened, ExportOptions options)
+    : opened_(opened),
+      options_(std::move(options)),
+      dtype_(options_.dtype ? *options_.dtype : dtype_of_compute(opened.compute)) {
+  const std::vector<FolderTensor> tensors = folder_tensors(opened.model);
+  std::int64_t in_file = 0;
+  for (std::size_t index = 0; index < tensors.size(); ++index) {
+    for (const TensorPart& part : tensors[index].parts) {
+      const Shape held = opened.weights->shape(part.name);  // Refuses a tensor that is missing.
+      CLOZE_REQUIRE(held == part.shape, ExitCode::kBadInput,
+                    str(opened.path.string(), ": tensor ", part.name,
+                        " has not the shape that its config says"),
+                    "use another checkpoint");
+    }
+    const std::int64_t bytes = num_elements(tensors[index].shape()) * size_of(dtype_);
+    if (files_.empty() || (in_file > 0 && in_file + bytes > options_.shard_bytes)) {
+      files_.emplace_back();
+      in_file = 0;
+    }
+    files_.back().push_back(index);
+    in_file += bytes;
+    bytes_ += bytes;
+  }
+}
+
+std::string ModelExport::file_name(std::size_t index) const {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "model-%05zu-of-%05zu.safetensors", index + 1,
+                files_.size());
+  return text.data();
+}
+
+std::filesystem::path ModelExport::temporary() const {
+  std::filesystem::path path = options_.output;
+  if (path.filename().empty()) path = path.parent_path();
+  return path.parent_path() / (".tmp-" + path.filename().string());
+}
+
+void ModelExport::create_folder() const {
+  std::error_code error;
+  const bool taken = std::filesystem::exists(options_.output, error) &&
+                     !(std::filesystem::is_directory(options_.output, error) &&
+                       std::filesystem::is_empty(options_.output, error));
+  CLOZE_REQUIRE(!taken, ExitCode::kCannotWrite,
+                str(options_.output.string(), " exists and is not an empty folder"),
+                "choose another --output, or remove it");
+  std::filesystem::remove_all(temporary(), error);  // What an export that died left behind.
+  make_directories(temporary());
+  const std::filesystem::space_info space = std::filesystem::space(temporary(), error);
+  if (!error && space.available < static_cast<std::uintmax_t>(bytes_)) {
+    abandon();
+    fail(ExitCode::kIo,
+         str("no space for the export in ", temporary().string(), ": it needs ", bytes_, " bytes, ",
+             space.available, " are free"),
+         "free space on the device, or choose another --output");
+  }
+}
+
+void ModelExport::write_files(std::int64_t part, std::int64_t parts) const {
+  const std::vector<FolderTensor> tensors = folder_tensors(opened_.model);
+  for (std::int64_t index = part; index < num_files(); index += parts) {
+    const auto file = static_cast<std::size_t>(index);
+    std::vector<SafetensorsTensor> header;
+    for (const std::size_t tensor : files_[file]) {
+      header.push_back({tensors[tensor].name, dtype_, tensors[tensor].shape()});
+    }
+    // Several loaders refuse a file without the format.
+    SafetensorsWriter writer(temporary() / file_name(file), header, {{"format", "pt"}});
+    for (const std::size_t tensor : files_[file]) {
+      for (const TensorPart& piece : tensors[tensor].parts) {
+        write_part(*opened_.weights, piece, dtype_, writer);
+      }
+    }
+    writer.finish();
+  }
+}
+
+std::string ModelExport::index_json() const {
+  const std::vector<FolderTensor> tensors = folder_tensors(opened_.model);
+  nlohmann::json json;  // Sorted by name, as transformers writes it.
+  json["metadata"]["total_size"] = bytes_;
+  for (std::size_t file = 0; file < files_.size(); ++file) {
+    for (const std::size_t tensor : files_[file]) {
+      json["weight_map"][tensors[tensor].name] = file_name(file);
+    }
+  }
+  return json.dump(2) + "\n";
+}
+
+void ModelExport::complete() const {
+  const std::filesystem::path folder = temporary();
+  FolderConfig config{opened_.model, opened_.eos_ids, std::nullopt};
+  if (!options_.without_tokenizer) {
+    const Tokenizer tokenizer = tokenizer_of(opened_, options_.tokenizer);
+    config.eos_ids.clear();
+    for (const char* token : kEndTokens) {
+      if (const auto id = tokenizer.id_of(token)) config.eos_ids.push_back(*id);
+    }
+    config.pad_id = tokenizer.id_of(kEndTokens.front());
+    const std::filesystem::path& from =
+        options_.tokenizer.empty() ? opened_.tokenizer : options_.tokenizer;
+    for (const char* name : kTokenizerFiles) {
+      std::error_code ignored;
+      if (!std::filesystem::exists(from / name, ignored)) continue;
+      write_file_atomically(folder / name, read_file(from / name, kLargestText));
+    }
+  }
+  write_file_atomically(folder / "model.safetensors.index.json", index_json());
+  write_file_atomically(folder / "generation_config.json", generation_config_json(config));
+  write_file_atomically(folder / "config.json", folder_config_json(config, dtype_));
+  std::error_code error;
+  std::filesystem::remove(options_.output, error);  // An empty folder makes way.
+  std::filesystem::path output = options_.output;
+  if (output.filename().empty()) output = output.parent_path();
+  std::filesystem::rename(folder, output, error);
+  CLOZE_REQUIRE(
+      !error, ExitCode::kCannotWrite,
+      str("cannot rename ", folder.string(), " to ", output.string(), ": ", error.message()),
+      "check the permissions of the folder above it");
+  sync_directory(output.parent_path().empty() ? std::filesystem::path(".") : output.parent_path());
+}
+
+void ModelExport::abandon() const noexcept {
+  try {
+    std::error_code error;
+    std::filesystem::remove_all(temporary(), error);
+  } catch (...) {
+    return;  // No memory for a name: the next export removes it.
+  }
+}
+
+}  // namespace cloze
