@@ -25,6 +25,8 @@ TEXT = ["The quick brown fox jumps over the lazy dog. It was a warm day.",
         "Numbers such as 12345 and emoji 🦊 are text too!",
         "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"]
 
+CHAT = "[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}"
+
 CONFIG = """
 run: {{directory: {run}, steps: 3, seed: 5}}
 model: {{family: glm4, num_hidden_layers: 2, hidden_size: 32, num_attention_heads: 4,
@@ -44,6 +46,7 @@ def make_data():
     text.write_text("".join(json.dumps({"text": line}) + "\n" for line in TEXT * 30))
     PROGRAM.run("tokenizer", "train", "--input", text, "--vocab-size", 400, "--output",
                 WORK / "tokenizer")
+    (WORK / "tokenizer/chat_template.jinja").write_text(CHAT)
     PROGRAM.run("prepare", "--input", text, "--tokenizer", WORK / "tokenizer", "--output",
                 WORK / "shards")
 
@@ -65,6 +68,8 @@ def check_text(run, exported):
     """The tokenizer, the logits of a text and a greedy continuation, on one rank and on two."""
     model = AutoModelForCausalLM.from_pretrained(exported).eval()
     tokenizer = AutoTokenizer.from_pretrained(exported)
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == (
+        "[gMASK]<sop><|user|>\nhi"), "the chat template is lost"
     prompt = "The quick 明月 fox"
     ids = tokenizer(prompt, add_special_tokens=False).input_ids
     with torch.no_grad():
@@ -141,7 +146,10 @@ def check_blanks(run, exported):
                 assert ours["ids"] == expected
         shown = PROGRAM.run("generate", run, "--prompt", prompt, "--max-new-tokens", 12).stdout
         whole = tokenizer.decode(ours["ids"], clean_up_tokenization_spaces=False)
-        assert ours["text"] == whole and shown == whole + "\n", (shown, ours["text"], whole)
+        assert ours["text"] == whole, (ours["text"], whole)
+        if tail == ["<|endoftext|>"]:  # It is not the user's.
+            whole = whole.removesuffix("<|endoftext|>")
+        assert shown == whole + "\n", (shown, whole)
 
 
 def check_sampling(run):

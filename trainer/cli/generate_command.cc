@@ -39,7 +39,8 @@ struct Task {
   std::optional<Tokenizer> tokenizer;  // None when ids were given for a model without one.
   SpecialTokens special;
   bool fills_blanks = false;
-  TokenIds prompt;
+  TokenIds prompt;      // As the model reads it.
+  bool closed = false;  // Its last token, eos, is not the user's and not shown.
   GenerationOptions options;
   std::int64_t longest = 0;  // Tokens that the text may come to.
 };
@@ -65,7 +66,9 @@ Task prepare(const GenerateArguments& arguments, int tensor_ranks) {
   }
   if (task.fills_blanks) {
     task.special = special_tokens(*task.tokenizer, /*causal=*/false);
+    const bool was_closed = !task.prompt.empty() && task.prompt.back() == task.special.eos;
     task.prompt = with_blank_and_end(std::move(task.prompt), task.special);
+    task.closed = !was_closed && task.prompt.back() == task.special.eos;
     task.options.end_ids = {task.special.eop, task.special.eos};
   }
   CLOZE_REQUIRE(!task.prompt.empty(), ExitCode::kUsage,
@@ -146,7 +149,7 @@ TokenIds fill_blanks(const InferenceModel& model, const Task& task, Writer& writ
   std::size_t shown = 0;
   for (std::uint64_t number = 0;; ++number) {
     const std::optional<PromptBlank> blank = first_blank(text, task.special);
-    const std::size_t until = blank ? blank->place : text.size();
+    const std::size_t until = blank ? blank->place : text.size() - (task.closed ? 1 : 0);
     writer.show({text.begin() + static_cast<std::ptrdiff_t>(shown),
                  text.begin() + static_cast<std::ptrdiff_t>(until)});
     if (!blank) return text;
