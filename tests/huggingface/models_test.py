@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import torch
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from folders import FOLDERS, Folder, Program, load, save, tensors
@@ -74,6 +75,11 @@ def check_round_trip(folder, path, ids, logits):
             one_rank, _ = PROGRAM.score(path, ids, WORK / "first.safetensors")
             assert torch.equal(same, one_rank), "other logits after import and export"
         assert relative(same, logits) < 1e-5
+    kept = ("pad_token_id", "rms_norm_eps", "head_dim", "tie_word_embeddings", "attention_bias",
+            "vocab_size", "hidden_size")
+    before, after = (json.loads((where / "config.json").read_text()) for where in (path, again))
+    assert after["eos_token_id"] == [before["eos_token_id"]], after
+    assert all(before.get(key) == after.get(key) for key in kept), (before, after)
     # And transformers reads what we write, in the type that it is stored in.
     with torch.no_grad():
         loaded = AutoModelForCausalLM.from_pretrained(again)
@@ -82,6 +88,28 @@ def check_round_trip(folder, path, ids, logits):
     assert relative(logits, theirs) < 1e-4
     shutil.rmtree(run)
     shutil.rmtree(again)
+
+
+def check_ranks():
+    """Fewer key/value heads than ranks; ranks beyond --tensor; a text of one token."""
+    path = WORK / "ranks"
+    save(Folder("one kv head", dict(num_key_value_heads=1)), path)
+    ids = list(range(1, 30))
+    ids_file = WORK / "ids.json"
+    one, _ = PROGRAM.score(path, ids, WORK / "one")
+    for ranks, more in ((4, ()), (3, ("--tensor", 2)), (3, ("--tensor", 1))):
+        ids_file.write_text(json.dumps(ids))
+        PROGRAM.run("score", path, "--ids", ids_file, "--output", WORK / "y", *more, ranks=ranks)
+        with safe_open(WORK / "y", "pt") as opened:
+            assert relative(opened.get_tensor("logits"), one) < 1e-5
+        PROGRAM.run("score", WORK / "nothing", "--ids", ids_file, "--output", WORK / "z", *more,
+                    ranks=ranks, code=65)
+    PROGRAM.run("score", path, "--ids", ids_file, "--output", WORK / "none/z", ranks=2, code=73)
+    PROGRAM.run("score", path, "--ids", ids_file, "--output", WORK / "z", "--tensor", 3, ranks=2,
+                code=64)
+    logits, shares = PROGRAM.score(path, [7], WORK / "one")
+    assert logits.shape == (1, 131) and shares.shape == (0,)
+    assert not [left for left in WORK.iterdir() if ".tmp" in left.name], "files are left behind"
 
 
 def check_bad_folders():
@@ -121,6 +149,8 @@ def check_bad_folders():
     refuse(config(model_type="llama"), "model_type", "llama")
     refuse(config(architectures=["GlmForSequenceClassification"]), "architectures")
     refuse(config(hidden_act="gelu"), "hidden_act", "gelu")
+    refuse(lambda folder: (folder / "config.json").write_text(
+        '{"model_type": "glm", "hidden_act": ' + "[" * 200_000 + "]" * 200_000 + "}"), "hidden_act")
     refuse(config(rope_scaling={"type": "yarn", "factor": 4}), "yarn")
     refuse(config(quantization_config={"bits": 4}), "quantized")
     refuse(config(hidden_size="48"), "hidden_size", "integer")
@@ -142,6 +172,7 @@ def check_bad_folders():
     PROGRAM.run("score", good, "--ids", WORK / "ids.json", "--output", WORK / "x")
     # What exists is not written over; a model that ranks cannot share is refused.
     PROGRAM.run("import", good, "--output", WORK / "run")
+    PROGRAM.run("import", good, "--output", WORK / "run", code=73)
     PROGRAM.run("export", WORK / "run", "--output", good, "--no-tokenizer", code=73)
     PROGRAM.run("export", WORK / "run", "--output", WORK / "new", code=65)  # No tokenizer.
     assert not (WORK / "new").exists() and not (WORK / ".tmp-new").exists()
@@ -149,7 +180,8 @@ def check_bad_folders():
                         ranks=3, code=64).stderr
     assert "num_attention_heads" in error, error
     PROGRAM.run("score", good, "--text", "hello", "--output", WORK / "y", code=65)
-    for ids in ("[1, 131]", "[-1]", "[1.5]", "[]", "{}", "["):
+    deep = "[" * 200_000 + "]" * 200_000
+    for ids in (deep, "[" + deep + "]", "[1, 131]", "[-1]", "[1.5]", "[]", "{}", "["):
         (WORK / "ids.json").write_text(ids)
         PROGRAM.run("score", good, "--ids", WORK / "ids.json", "--output", WORK / "y", code=65)
     PROGRAM.run("score", good, "--output", WORK / "y", code=64)
@@ -167,6 +199,7 @@ def main():
         ids, logits = check_scores(folder, path, model)
         check_greedy(folder, path, model)
         check_round_trip(folder, path, ids, logits)
+    check_ranks()
     check_bad_folders()
     shutil.rmtree(WORK)
     print(f"{len(FOLDERS)} kinds of folders agree with transformers")

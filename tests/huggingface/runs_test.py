@@ -8,6 +8,7 @@ usage: runs_test.py REPOSITORY PROGRAM
 import json
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -160,7 +161,10 @@ def check_sampling(run):
     assert draw(*warm, "--seed", 3) == draw(*warm, "--seed", 3)
     assert draw(*warm, "--seed", 3) != draw(*warm, "--seed", 4)
     assert draw("--temperature", "1", "--top-k", "1") == draw(), "top-k 1 is greedy"
-    for bad in (("--temperature", "-1"), ("--top-p", "2"), ("--max-new-tokens", "0"),
+    (WORK / "ids.json").write_text("[5, 6, 7]")
+    full = f"{BINARY} generate {run} --ids {WORK / 'ids.json'} --mode causal >/dev/full"
+    assert subprocess.run(full, shell=True, stderr=subprocess.DEVNULL).returncode == 74
+    for bad in (("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "nan"), ("--top-p", "2"), ("--max-new-tokens", "0"),
                 ("--top-k", "-3"), ("--mode", "both"), ("--max-new-tokens", "300")):
         PROGRAM.run("generate", run, "--prompt", "x", *bad, code=64)
 
@@ -178,11 +182,32 @@ def check_initial(causal):
                         "model.norm_eps=1e-3", code=64).stderr
     assert "norm_eps" in error, error
     # Weights alone are no run to go on with.
-    PROGRAM.run("import", exported, "--output", WORK / "alone")
+    shown = PROGRAM.run("import", exported, "--output", WORK / "alone").stdout
+    # What import prints is a model section that works as it is.
+    section = shown[shown.index("\nmodel:"):]
+    printed = WORK / "printed.yaml"
+    printed.write_text(section + f"run: {{directory: {WORK / 'p'}, steps: 1}}\n"
+                       f"data: {{tokenizer: {WORK}/tokenizer, train: [{WORK}/shards]}}\n")
+    PROGRAM.run("config", "check", printed)
     error = PROGRAM.run("train", config, "--set", f"run.directory={WORK / 'alone'}",
                         code=64).stderr
     assert "run.initial" in error, error
     train("from-import", "causal", f"run.initial={WORK / 'alone'}", "run.steps=1")
+
+
+def check_tokenizers(run):
+    """A tokenizer that is elsewhere is needed for text alone."""
+    moved = WORK / "moved-tokenizer"
+    (WORK / "tokenizer").rename(moved)
+    (WORK / "ids.json").write_text("[5, 6, 7]")
+    PROGRAM.generate(run, "--ids", WORK / "ids.json", "--max-new-tokens", 3)
+    error = PROGRAM.run("generate", run, "--prompt", "x", code=65).stderr
+    assert "--tokenizer" in error, error
+    PROGRAM.run("generate", run, "--prompt", "x", "--tokenizer", moved, "--max-new-tokens", 3)
+    PROGRAM.run("export", run, "--output", WORK / "without", code=65)
+    PROGRAM.run("export", run, "--output", WORK / "without", "--tokenizer", moved, "--dtype", "fp16")
+    assert load(WORK / "without") is not None
+    moved.rename(WORK / "tokenizer")
 
 
 def check_tied():
@@ -205,6 +230,7 @@ def main():
     check_text(blank, blank_export)
     check_blanks(blank, blank_export)
     check_sampling(blank)
+    check_tokenizers(causal)
     check_initial(causal)
     check_tied()
     # The 2021 block has no class in transformers; it is scored and filled all the same.

@@ -1,5 +1,6 @@
 // `cloze export`: a checkpoint as a Hugging Face folder.
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "trainer/cli/job.h"
 #include "trainer/export/export_model.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/checkpointing.h"
 
 namespace cloze {
 namespace {
@@ -34,21 +36,24 @@ int run_export(const ExportArguments& arguments) {
     place.phase = "export";
     ExportOptions options = arguments.options;
     options.dtype = dtype_named(arguments.dtype);
+    options.token = save_token(world);
+    const std::filesystem::path path = agreed_model(world, arguments.model);
     OpenedModel opened;
     std::optional<ModelExport> exported;
     together(world, [&] {
-      opened = open_model(arguments.model);
+      opened = open_model(path);
       exported.emplace(opened, options);
       // Found out before gigabytes are written.
       if (!options.without_tokenizer) static_cast<void>(tokenizer_of(opened, options.tokenizer));
     });
     bool made = false;
+    std::int64_t not_finite = 0;
     try {
       together(world, [&] {
         if (world.rank() == 0) exported->create_folder();
       });
       made = true;
-      together(world, [&] { exported->write_files(world.rank(), world.size()); });
+      together(world, [&] { not_finite = exported->write_files(world.rank(), world.size()); });
       together(world, [&] {
         if (world.rank() == 0) exported->complete();
       });
@@ -56,12 +61,18 @@ int run_export(const ExportArguments& arguments) {
       if (made && world.rank() == 0) exported->abandon();
       throw;
     }
+    not_finite = sum_of(world, not_finite);
     if (world.rank() == 0) {
+      if (not_finite > 0) {
+        std::fprintf(stderr, "warning: %lld numbers of the export are not finite\n",
+                     static_cast<long long>(not_finite));
+      }
       std::printf("exported %s to %s: %lld bytes of %s in %lld files\n",
                   opened.path.string().c_str(), options.output.string().c_str(),
                   static_cast<long long>(exported->bytes()),
                   std::string(name_of(exported->dtype())).c_str(),
                   static_cast<long long>(exported->num_files()));
+      require_standard_output();
     }
     return static_cast<int>(ExitCode::kDone);
   });

@@ -2,7 +2,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,6 +21,7 @@
 #include "trainer/export/open_model.h"
 #include "trainer/generate/generate.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/checkpointing.h"
 
 namespace cloze {
 namespace {
@@ -45,17 +49,30 @@ struct Task {
   std::int64_t longest = 0;  // Tokens that the text may come to.
 };
 
-Task prepare(const GenerateArguments& arguments, int tensor_ranks) {
+// The tokenizer that the task needs, and one that it could do without where that can be read.
+std::optional<Tokenizer> tokenizer_for(const GenerateArguments& arguments, const Task& task) {
+  const bool is_needed = arguments.prompt || task.fills_blanks || !arguments.tokenizer.empty();
+  if (!is_needed && task.opened.tokenizer.empty()) return std::nullopt;
+  try {
+    return tokenizer_of(task.opened, arguments.tokenizer);
+  } catch (const Error&) {
+    if (is_needed) throw;
+    return std::nullopt;  // Ids in, ids out.
+  }
+}
+
+Task prepare(const GenerateArguments& arguments, const std::filesystem::path& path,
+             int tensor_ranks) {
+  const SamplingOptions& sampling = arguments.options.sampling;
+  CLOZE_REQUIRE(std::isfinite(sampling.temperature) && std::isfinite(sampling.top_p),
+                ExitCode::kUsage, "--temperature or --top-p is no number", "give a number");
   Task task;
-  task.opened = open_model(arguments.model);
+  task.opened = open_model(path);
   task.options = arguments.options;
   check_tensor_degree(task.opened.model, tensor_ranks);
   task.fills_blanks =
       arguments.mode == "auto" ? task.opened.fills_blanks : arguments.mode == "blank_infilling";
-  const bool needs_tokenizer = arguments.prompt || task.fills_blanks;
-  if (needs_tokenizer || !task.opened.tokenizer.empty() || !arguments.tokenizer.empty()) {
-    task.tokenizer.emplace(tokenizer_of(task.opened, arguments.tokenizer));
-  }
+  task.tokenizer = tokenizer_for(arguments, task);
   task.prompt = arguments.prompt ? task.tokenizer->encode(*arguments.prompt, /*parse_special=*/true)
                                  : read_ids(arguments.ids, task.opened.model.vocab_size());
   task.options.end_ids = task.opened.eos_ids;
@@ -125,7 +142,12 @@ class Writer {
       if (out_) out_->finish();
       std::fputs("\n", stdout);
     }
-    if (!json_) return;
+    if (json_) print_json(whole);
+    require_standard_output();
+  }
+
+ private:
+  void print_json(const TokenIds& whole) const {
     nlohmann::ordered_json object;
     object["prompt_ids"] = task_.prompt;
     object["parts"] = parts_;
@@ -135,7 +157,6 @@ class Writer {
     std::printf("%s\n", object.dump(-1, ' ', false, replace).c_str());
   }
 
- private:
   const bool json_;
   const bool shows_;
   const Task& task_;
@@ -153,52 +174,55 @@ TokenIds fill_blanks(const InferenceModel& model, const Task& task, Writer& writ
     writer.show({text.begin() + static_cast<std::ptrdiff_t>(shown),
                  text.begin() + static_cast<std::ptrdiff_t>(until)});
     if (!blank) return text;
-    const Continuation written = fill_blank(model, text, *blank, task.special, task.options, number,
-                                            [&](std::int32_t id) { writer.token(id); });
+    // A mask token that the model itself wrote would be a blank without end: it is left out.
+    const auto is_content = [&](std::int32_t id) { return !first_blank({id}, task.special); };
+    const Continuation written =
+        fill_blank(model, text, *blank, task.special, task.options, number, [&](std::int32_t id) {
+          if (is_content(id)) writer.token(id);
+        });
     writer.add(blank->objective == Objective::kMask       ? "[MASK]"
                : blank->objective == Objective::kSentence ? "[sMASK]"
                                                           : "[gMASK]",
                written);
-    // A mask token that the model itself wrote would be a blank without end: it is left out.
     TokenIds content;
-    for (const std::int32_t id : written.ids) {
-      if (!first_blank({id}, task.special)) content.push_back(id);
-    }
+    std::ranges::copy_if(written.ids, std::back_inserter(content), is_content);
     const auto at = text.begin() + static_cast<std::ptrdiff_t>(until);
     text.insert(text.erase(at), content.begin(), content.end());
     shown = until + content.size();
   }
 }
 
+TokenIds continue_prompt(const InferenceModel& model, const Task& task, Writer& writer) {
+  const Continuation written =
+      continue_text(model, task.prompt, task.options, [&](std::int32_t id) { writer.token(id); });
+  writer.add(nullptr, written);
+  TokenIds whole = task.prompt;
+  whole.insert(whole.end(), written.ids.begin(), written.ids.end());
+  return whole;
+}
+
 int generate(const GenerateArguments& arguments) {
   JobPlace place;
   return run_job(place, [&](MpiSession& session, Communicator& world) {
     at::set_num_threads(threads_of("auto", session.local_size()));
-    std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
+    const std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
+    place.phase = "model";
+    const std::filesystem::path path = agreed_model(world, arguments.model);
+    std::optional<Task> task;
+    std::optional<InferenceModel> model;
+    together(world, [&] {
+      if (tensor == nullptr) return;
+      task.emplace(prepare(arguments, path, tensor->size()));
+      model.emplace(task->opened.model, *task->opened.weights, task->longest + 2,
+                    *tensor);  // A mask token and <sop>.
+    });
+    place.phase = "generate";
     if (tensor != nullptr) {
-      std::optional<Task> task;
-      std::optional<InferenceModel> model;
-      place.phase = "model";
-      together(*tensor, [&] {
-        task.emplace(prepare(arguments, tensor->size()));
-        model.emplace(task->opened.model, *task->opened.weights, task->longest + 2,
-                      *tensor);  // A mask token and <sop>.
-      });
-      place.phase = "generate";
       Writer writer(*task, arguments.json, world.rank() == 0);
-      TokenIds whole;
-      if (task->fills_blanks) {
-        whole = fill_blanks(*model, *task, writer);
-      } else {
-        const Continuation written = continue_text(*model, task->prompt, task->options,
-                                                   [&](std::int32_t id) { writer.token(id); });
-        writer.add(nullptr, written);
-        whole = task->prompt;
-        whole.insert(whole.end(), written.ids.begin(), written.ids.end());
-      }
+      const TokenIds whole = task->fills_blanks ? fill_blanks(*model, *task, writer)
+                                                : continue_prompt(*model, *task, writer);
       if (world.rank() == 0) writer.finish(whole);
     }
-    world.barrier();
     return static_cast<int>(ExitCode::kDone);
   });
 }

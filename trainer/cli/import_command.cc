@@ -1,5 +1,4 @@
 // `cloze import`: a Hugging Face folder as a checkpoint, from which a run can start.
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -7,12 +6,14 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "trainer/checkpoint/checkpoint_directory.h"
 #include "trainer/checkpoint/checkpoint_writer.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
 #include "trainer/config/resolved_yaml.h"
 #include "trainer/export/import_model.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/checkpointing.h"
 
 namespace cloze {
 namespace {
@@ -20,12 +21,8 @@ namespace {
 struct ImportArguments {
   std::string folder;
   std::string output;
+  bool without_tokenizer = false;
 };
-
-std::string time_token() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return str(std::chrono::nanoseconds(now).count());
-}
 
 int run_import(const ImportArguments& arguments) {
   JobPlace place;
@@ -36,9 +33,12 @@ int run_import(const ImportArguments& arguments) {
     CheckpointState state;
     together(world, [&] {
       folder.emplace(ModelFolder::open(arguments.folder));
-      state = imported_state(*folder);
+      state = imported_state(*folder, !arguments.without_tokenizer);
+      CLOZE_REQUIRE(committed_steps(target.directory).empty(), ExitCode::kCannotWrite,
+                    str(target.directory.string(), " holds checkpoints of a run"),
+                    "choose an --output of its own for the import");
     });
-    const std::string token = broadcast_text(world, time_token(), 0);
+    const std::string token = save_token(world);
     CheckpointSave save(target.directory, target.step, "import-" + token, token);
     std::string record;
     try {
@@ -61,7 +61,8 @@ int run_import(const ImportArguments& arguments) {
       *run.mutable_model() = folder->config().model;
       std::printf("imported %s to %s; a config that starts from it has\n\nrun:\n  initial: %s\n%s",
                   arguments.folder.c_str(), save.folder().string().c_str(),
-                  save.folder().string().c_str(), resolved_yaml(run).c_str());
+                  save.folder().string().c_str(), section_yaml(run, "model").c_str());
+      require_standard_output();
     }
     return static_cast<int>(ExitCode::kDone);
   });
@@ -79,6 +80,8 @@ void add_import_command(CLI::App& app, Action& action) {
       ->add_option("--output", arguments->output,
                    "Checkpoint to make: a step folder, RUN/checkpoints or RUN")
       ->required();
+  command->add_flag("--no-tokenizer", arguments->without_tokenizer,
+                    "Leave the folder's tokenizer unread and unnamed");
   command->callback(
       [arguments, &action] { action = [arguments] { return run_import(*arguments); }; });
 }

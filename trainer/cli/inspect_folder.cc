@@ -64,7 +64,7 @@ void inspect_folder(const std::filesystem::path& path, const InspectOptions& opt
   if (options.verify) object["not_finite"] = not_finite;
   if (options.json) {
     object["tensors"] = tensors;
-    object["config"] = resolved_yaml(run);
+    object["config"] = section_yaml(run, "model");
     print_inspected(object, options, out);
     return;
   }
@@ -74,7 +74,7 @@ void inspect_folder(const std::filesystem::path& path, const InspectOptions& opt
     out << "  " << row["name"].get<std::string>() << "  " << row["dtype"].get<std::string>()
         << shape_text(row["shape"].get<Shape>()) << '\n';
   }
-  out << "\nthe model section of a config:\n" << resolved_yaml(run);
+  out << "\nthe model section of a config:\n" << section_yaml(run, "model");
 }
 
 }  // namespace cloze

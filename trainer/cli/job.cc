@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <numeric>
 #include <thread>
@@ -41,6 +42,12 @@ int threads_of(const std::string& wanted, int ranks_of_node) {
   CPU_ZERO(&cores);
   const int available = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
   return std::max(1, available / ranks_of_node);
+}
+
+void require_standard_output() {
+  CLOZE_REQUIRE(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, ExitCode::kIo,
+                "cannot write to the standard output",
+                "check that the reader of the pipe or the disk takes all");
 }
 
 std::unique_ptr<Communicator> tensor_group(MpiSession& session, int wanted) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "parallel/comm/communicator.h"
@@ -18,6 +19,9 @@ int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)
 
 // `run.threads`: a number, or "auto": OMP_NUM_THREADS, or this node's cores shared by its ranks.
 int threads_of(const std::string& wanted, int ranks_of_node);
+
+// kIo unless all that was printed has reached standard output.
+void require_standard_output();
 
 // For commands whose ranks share each matrix: the group of this rank's. `wanted` is --tensor, 0
 // for all ranks. Ranks beyond the first group have nothing to do: null.

@@ -1,6 +1,7 @@
 // `cloze score`: the logits and log-probabilities of a text.
 #include <ATen/Parallel.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "trainer/export/open_model.h"
 #include "trainer/generate/score.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/checkpointing.h"
 
 namespace cloze {
 namespace {
@@ -39,27 +41,28 @@ int score(const ScoreArguments& arguments) {
   JobPlace place;
   return run_job(place, [&](MpiSession& session, Communicator& world) {
     at::set_num_threads(threads_of("auto", session.local_size()));
-    std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
-    if (tensor != nullptr) {
-      OpenedModel opened;
-      TokenIds ids;
-      std::optional<InferenceModel> model;
-      place.phase = "model";
-      together(*tensor, [&] {
-        opened = open_model(arguments.model);
-        check_tensor_degree(opened.model, tensor->size());
-        ids = ids_of(arguments, opened);
-        const auto tokens = static_cast<std::int64_t>(ids.size());
-        CLOZE_REQUIRE(tokens <= opened.model.max_position_embeddings(), ExitCode::kUsage,
-                      str("the text has ", tokens, " tokens, the model ",
-                          opened.model.max_position_embeddings(), " positions"),
-                      "score a shorter text");
-        model.emplace(opened.model, *opened.weights, tokens, *tensor);
-      });
-      place.phase = "score";
-      write_scores(*model, ids, arguments.output);
-    }
-    world.barrier();
+    const std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
+    place.phase = "model";
+    const std::filesystem::path path = agreed_model(world, arguments.model);
+    OpenedModel opened;
+    TokenIds ids;
+    std::optional<ScoreFile> file;
+    std::optional<InferenceModel> model;
+    together(world, [&] {
+      if (tensor == nullptr) return;
+      opened = open_model(path);
+      check_tensor_degree(opened.model, tensor->size());
+      ids = ids_of(arguments, opened);
+      const auto tokens = static_cast<std::int64_t>(ids.size());
+      CLOZE_REQUIRE(tokens <= opened.model.max_position_embeddings(), ExitCode::kUsage,
+                    str("the text has ", tokens, " tokens, the model ",
+                        opened.model.max_position_embeddings(), " positions"),
+                    "score a shorter text");
+      if (world.rank() == 0) file.emplace(arguments.output, ids, opened.model.vocab_size());
+      model.emplace(opened.model, *opened.weights, tokens, *tensor);
+    });
+    place.phase = "score";
+    if (tensor != nullptr) write_scores(*model, ids, file ? &*file : nullptr);
     return static_cast<int>(ExitCode::kDone);
   });
 }

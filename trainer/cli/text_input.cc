@@ -4,6 +4,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "trainer/export/shown_json.h"
 
 namespace cloze {
 namespace {
@@ -23,7 +24,7 @@ std::vector<std::int32_t> read_ids(const std::filesystem::path& path, std::int64
     const bool is_id = id.is_number_integer() && id.get<std::int64_t>() >= 0 &&
                        id.get<std::int64_t>() < vocab_size;
     CLOZE_REQUIRE(is_id, ExitCode::kBadInput,
-                  str(path.string(), ": entry ", ids.size(), " is ", id.dump(),
+                  str(path.string(), ": entry ", ids.size(), " is ", shown(id),
                       ", no token id below ", vocab_size),
                   "write integers that the model's vocabulary has");
     ids.push_back(id.get<std::int32_t>());

@@ -33,4 +33,13 @@ std::string resolved_yaml(const config::Run& run,
   return text;
 }
 
+std::string section_yaml(const config::Run& run, std::string_view section) {
+  std::string text = str(section, ":\n");
+  for (const Key& key : all_keys()) {
+    if (key.section->name() != section || !is_set(run, key)) continue;
+    text += str("  ", key.field->name(), ": ", value_text(run, key), "\n");
+  }
+  return text;
+}
+
 }  // namespace cloze

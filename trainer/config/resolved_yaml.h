@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "configs/schema/run.pb.h"
 
@@ -13,5 +14,8 @@ std::string resolved_yaml(const config::Run& run);
 
 // The same with the origin of each value as a comment; keys as in LoadedConfig::origin.
 std::string resolved_yaml(const config::Run& run, const std::map<std::string, std::string>& origin);
+
+// One section alone, with the keys that are set: part of a config that somebody completes.
+std::string section_yaml(const config::Run& run, std::string_view section);
 
 }  // namespace cloze

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -40,18 +42,38 @@ DType dtype_of_compute(config::Precision::Compute compute) {
        "choose --dtype fp32");
 }
 
-void write_part(const WeightSource& weights, const TensorPart& part, DType dtype,
-                SafetensorsWriter& writer) {
+// How many numbers of a type that a folder can have are infinite or no number: all bits of the
+// exponent are set.
+std::int64_t count_not_finite(std::span<const std::byte> bytes, DType dtype) {
+  std::int64_t count = 0;
+  const auto count_as = [&]<typename Bits>(Bits exponent) {
+    for (std::size_t at = 0; at + sizeof(Bits) <= bytes.size(); at += sizeof(Bits)) {
+      Bits bits;
+      std::memcpy(&bits, bytes.data() + at, sizeof bits);
+      count += (bits & exponent) == exponent ? 1 : 0;
+    }
+  };
+  if (dtype == DType::kF32) count_as(std::uint32_t{0x7F800000U});
+  if (dtype == DType::kBF16) count_as(std::uint16_t{0x7F80U});
+  if (dtype == DType::kF16) count_as(std::uint16_t{0x7C00U});
+  return count;
+}
+
+std::int64_t write_part(const WeightSource& weights, const TensorPart& part, DType dtype,
+                        SafetensorsWriter& writer) {
   const Box whole = Box::whole(part.shape);
   const std::int64_t row_bytes = whole.elements() / part.shape[0] * size_of(dtype);
   const std::int64_t block = std::max<std::int64_t>(1, kBlockBytes / row_bytes);
   std::vector<std::byte> buffer;
+  std::int64_t not_finite = 0;
   for (std::int64_t row = 0; row < part.shape[0]; row += block) {
     const std::int64_t count = std::min(block, part.shape[0] - row);
     buffer.resize(static_cast<std::size_t>(count * row_bytes));
     weights.read(part.name, whole.rows(row, count), dtype, buffer.data());
+    not_finite += count_not_finite(buffer, dtype);
     writer.write(buffer);
   }
+  return not_finite;
 }
 
 }  // namespace
@@ -91,7 +113,7 @@ std::string ModelExport::file_name(std::size_t index) const {
 std::filesystem::path ModelExport::temporary() const {
   std::filesystem::path path = options_.output;
   if (path.filename().empty()) path = path.parent_path();
-  return path.parent_path() / (".tmp-" + path.filename().string());
+  return path.parent_path() / str(".tmp-", path.filename().string(), "-", options_.token);
 }
 
 void ModelExport::create_folder() const {
@@ -102,7 +124,6 @@ void ModelExport::create_folder() const {
   CLOZE_REQUIRE(!taken, ExitCode::kCannotWrite,
                 str(options_.output.string(), " exists and is not an empty folder"),
                 "choose another --output, or remove it");
-  std::filesystem::remove_all(temporary(), error);  // What an export that died left behind.
   make_directories(temporary());
   const std::filesystem::space_info space = std::filesystem::space(temporary(), error);
   if (!error && space.available < static_cast<std::uintmax_t>(bytes_)) {
@@ -114,7 +135,8 @@ void ModelExport::create_folder() const {
   }
 }
 
-void ModelExport::write_files(std::int64_t part, std::int64_t parts) const {
+std::int64_t ModelExport::write_files(std::int64_t part, std::int64_t parts) const {
+  std::int64_t not_finite = 0;
   const std::vector<FolderTensor> tensors = folder_tensors(opened_.model);
   for (std::int64_t index = part; index < num_files(); index += parts) {
     const auto file = static_cast<std::size_t>(index);
@@ -126,11 +148,12 @@ void ModelExport::write_files(std::int64_t part, std::int64_t parts) const {
     SafetensorsWriter writer(temporary() / file_name(file), header, {{"format", "pt"}});
     for (const std::size_t tensor : files_[file]) {
       for (const TensorPart& piece : tensors[tensor].parts) {
-        write_part(*opened_.weights, piece, dtype_, writer);
+        not_finite += write_part(*opened_.weights, piece, dtype_, writer);
       }
     }
     writer.finish();
   }
+  return not_finite;
 }
 
 std::string ModelExport::index_json() const {
@@ -147,14 +170,15 @@ std::string ModelExport::index_json() const {
 
 void ModelExport::complete() const {
   const std::filesystem::path folder = temporary();
-  FolderConfig config{opened_.model, opened_.eos_ids, std::nullopt};
+  FolderConfig config{opened_.model, opened_.eos_ids, opened_.pad_id};
   if (!options_.without_tokenizer) {
     const Tokenizer tokenizer = tokenizer_of(opened_, options_.tokenizer);
-    config.eos_ids.clear();
-    for (const char* token : kEndTokens) {
-      if (const auto id = tokenizer.id_of(token)) config.eos_ids.push_back(*id);
+    if (config.eos_ids.empty()) {
+      for (const char* token : kEndTokens) {
+        if (const auto id = tokenizer.id_of(token)) config.eos_ids.push_back(*id);
+      }
     }
-    config.pad_id = tokenizer.id_of(kEndTokens.front());
+    if (!config.pad_id) config.pad_id = tokenizer.id_of(kEndTokens.front());
     const std::filesystem::path& from =
         options_.tokenizer.empty() ? opened_.tokenizer : options_.tokenizer;
     for (const char* name : kTokenizerFiles) {
@@ -167,10 +191,9 @@ void ModelExport::complete() const {
   write_file_atomically(folder / "generation_config.json", generation_config_json(config));
   write_file_atomically(folder / "config.json", folder_config_json(config, dtype_));
   std::error_code error;
-  std::filesystem::remove(options_.output, error);  // An empty folder makes way.
   std::filesystem::path output = options_.output;
   if (output.filename().empty()) output = output.parent_path();
-  std::filesystem::rename(folder, output, error);
+  std::filesystem::rename(folder, output, error);  // An empty folder makes way, nothing else.
   CLOZE_REQUIRE(
       !error, ExitCode::kCannotWrite,
       str("cannot rename ", folder.string(), " to ", output.string(), ": ", error.message()),
@@ -183,7 +206,7 @@ void ModelExport::abandon() const noexcept {
     std::error_code error;
     std::filesystem::remove_all(temporary(), error);
   } catch (...) {
-    return;  // No memory for a name: the next export removes it.
+    return;  // No memory for a name: what stays begins with .tmp-.
   }
 }
 

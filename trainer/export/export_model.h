@@ -17,6 +17,7 @@ struct ExportOptions {
   bool without_tokenizer = false;
   std::optional<DType> dtype;  // As the model computes unless said: fp32, bf16 or fp16.
   std::int64_t shard_bytes = 5'000'000'000;  // Largest weight file, unless one tensor is larger.
+  std::string token;  // Names the folder until it is whole; the same on all ranks.
 };
 
 // The parts of an export that ranks do at the same time. One rank creates the folder, then each
@@ -28,8 +29,9 @@ class ModelExport {
   ModelExport(const OpenedModel& opened, ExportOptions options);
 
   void create_folder() const;
-  // Files index % parts == part.
-  void write_files(std::int64_t part, std::int64_t parts) const;
+  // Files index % parts == part. Returns how many of their numbers are not finite, such as those
+  // that a narrow type cannot hold.
+  std::int64_t write_files(std::int64_t part, std::int64_t parts) const;
   // The index, the configs, the tokenizer; then the rename.
   void complete() const;
   // After a failure: removes what was written.

@@ -2,10 +2,12 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "trainer/config/model_check.h"
+#include "trainer/export/shown_json.h"
 
 namespace cloze {
 namespace {
@@ -56,7 +58,7 @@ class Keys {
   void only(const char* key, const char* value) const {
     const Json* found = find(key);
     if (found == nullptr || *found == value) return;
-    bad(str(key, " is ", found->dump(), "; only \"", value, "\" is supported"));
+    bad(str(key, " is ", shown(*found), "; only \"", value, "\" is supported"));
   }
 
  private:
@@ -110,7 +112,7 @@ std::vector<std::int32_t> ids_of(const Keys& keys, const char* key) {
 void check_class(const Json& json, const Keys& keys) {
   const Json* type = keys.find("model_type");
   if (type == nullptr || *type != "glm") {
-    keys.bad(str("model_type is ", type == nullptr ? "absent" : type->dump(),
+    keys.bad(str("model_type is ", type == nullptr ? std::string("absent") : shown(*type),
                  "; only \"glm\" (GlmForCausalLM) is supported"));
   }
   if (json.contains("auto_map")) {
@@ -118,7 +120,8 @@ void check_class(const Json& json, const Keys& keys) {
   }
   if (const Json* classes = keys.find("architectures")) {
     if (!classes->is_array() || classes->size() != 1 || (*classes)[0] != "GlmForCausalLM") {
-      keys.bad(str("architectures is ", classes->dump(), "; only GlmForCausalLM is supported"));
+      const Json* const first = classes->is_array() && !classes->empty() ? &(*classes)[0] : classes;
+      keys.bad(str("architectures is ", shown(*first), "; only GlmForCausalLM is supported"));
     }
   }
   keys.only("hidden_act", "silu");
@@ -162,7 +165,8 @@ FolderConfig read_folder_config(const std::filesystem::path& folder) {
   config.eos_ids = ids_of(keys, "eos_token_id");
   const std::vector<std::int32_t> pads = ids_of(keys, "pad_token_id");
   if (!pads.empty()) config.pad_id = pads.front();
-  if (std::filesystem::exists(folder / kGenerationName)) {
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / kGenerationName, ignored)) {
     const Json generation = read_json(folder / kGenerationName);
     const Keys generation_keys(generation, (folder / kGenerationName).string());
     const std::vector<std::int32_t> ids = ids_of(generation_keys, "eos_token_id");

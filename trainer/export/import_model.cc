@@ -33,23 +33,23 @@ std::vector<Piece> pieces_of(const ModelFolder& folder, std::int64_t part, std::
   return pieces;
 }
 
-CheckpointState imported_state(const ModelFolder& folder) {
+CheckpointState imported_state(const ModelFolder& folder, bool with_tokenizer) {
   config::Run run;
   *run.mutable_model() = folder.config().model;
   // How the model was trained is not known: it is used left to right unless said otherwise.
   run.mutable_objective()->set_kind(config::Objective::causal);
-  const DType dtype = folder.dtype("model.norm.weight");
-  run.mutable_precision()->set_compute(dtype == DType::kBF16  ? config::Precision::bf16
-                                       : dtype == DType::kF16 ? config::Precision::fp16
-                                                              : config::Precision::fp32);
+  run.mutable_precision()->set_compute(folder.compute());
   CheckpointState state;
+  const std::vector<std::int32_t>& ends = folder.config().eos_ids;
+  state.mutable_eos_ids()->Add(ends.begin(), ends.end());
+  if (folder.config().pad_id) state.set_pad_id(*folder.config().pad_id);
   std::error_code ignored;
-  if (std::filesystem::exists(folder.folder() / "tokenizer.json", ignored)) {
+  if (with_tokenizer && std::filesystem::exists(folder.folder() / "tokenizer.json", ignored)) {
     run.mutable_data()->set_tokenizer(folder.folder().string());
     state.set_tokenizer_digest(Tokenizer::load(folder.folder()).digest());
   }
   state.set_config(run.SerializeAsString());
-  state.set_config_yaml(resolved_yaml(run));
+  state.set_config_yaml(section_yaml(run, "model"));
   return state;
 }
 

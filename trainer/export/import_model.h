@@ -25,8 +25,9 @@ ImportTarget import_target(const std::filesystem::path& output);
 // lives longer.
 std::vector<Piece> pieces_of(const ModelFolder& folder, std::int64_t part, std::int64_t parts);
 
-// What the manifest says beside the tensors.
-CheckpointState imported_state(const ModelFolder& folder);
+// What the manifest says beside the tensors; the folder's tokenizer, if it has one, is named
+// there when `with_tokenizer`.
+CheckpointState imported_state(const ModelFolder& folder, bool with_tokenizer);
 
 // Whether a checkpoint has weights alone, so that no run can be resumed from it.
 bool is_weights_alone(const CheckpointState& state);

@@ -146,6 +146,14 @@ const ModelFolder::Place& ModelFolder::place(std::string_view name) const {
   return found->second;
 }
 
+config::Precision::Compute ModelFolder::compute() const {
+  std::set<DType> types;
+  for (const auto& [name, at] : places_) types.insert(at.entry.dtype);
+  if (types.contains(DType::kF64)) return config::Precision::fp64;
+  if (types.size() > 1 || types.contains(DType::kF32)) return config::Precision::fp32;
+  return types.contains(DType::kBF16) ? config::Precision::bf16 : config::Precision::fp16;
+}
+
 bool ModelFolder::has(std::string_view name) const { return places_.contains(name); }
 
 Shape ModelFolder::shape(std::string_view name) const { return place(name).shape; }

@@ -29,6 +29,9 @@ class ModelFolder : public WeightSource {
   // Our names, in the order of the model.
   const std::vector<std::string>& names() const { return names_; }
 
+  // The narrowest type that holds every tensor without rounding.
+  config::Precision::Compute compute() const;
+
   bool has(std::string_view name) const override;
   Shape shape(std::string_view name) const override;
   DType dtype(std::string_view name) const override;

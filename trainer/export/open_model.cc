@@ -13,7 +13,7 @@ namespace {
 
 OpenedModel open_checkpoint(const std::filesystem::path& path) {
   OpenedModel opened;
-  opened.path = resolve_checkpoint(path);
+  opened.path = path;
   auto checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(opened.path));
   config::Run run;
   CLOZE_REQUIRE(run.ParseFromString(checkpoint->state().config()), ExitCode::kBadInput,
@@ -23,7 +23,10 @@ OpenedModel open_checkpoint(const std::filesystem::path& path) {
   opened.compute = run.precision().compute();
   opened.fills_blanks = run.objective().kind() == config::Objective::blank_infilling;
   opened.tokenizer = run.data().tokenizer();
-  opened.tokenizer_digest = checkpoint->state().tokenizer_digest();
+  const CheckpointState& state = checkpoint->state();
+  opened.tokenizer_digest = state.tokenizer_digest();
+  opened.eos_ids.assign(state.eos_ids().begin(), state.eos_ids().end());
+  if (state.has_pad_id()) opened.pad_id = state.pad_id();
   opened.weights = std::move(checkpoint);
   return opened;
 }
@@ -34,10 +37,8 @@ OpenedModel open_folder(const std::filesystem::path& path) {
   auto folder = std::make_unique<ModelFolder>(ModelFolder::open(path));
   opened.model = folder->config().model;
   opened.eos_ids = folder->config().eos_ids;
-  const DType dtype = folder->dtype("model.norm.weight");
-  opened.compute = dtype == DType::kBF16  ? config::Precision::bf16
-                   : dtype == DType::kF16 ? config::Precision::fp16
-                                          : config::Precision::fp32;
+  opened.pad_id = folder->config().pad_id;
+  opened.compute = folder->compute();
   std::error_code ignored;
   if (std::filesystem::exists(path / "tokenizer.json", ignored)) opened.tokenizer = path;
   opened.weights = std::move(folder);
@@ -46,8 +47,8 @@ OpenedModel open_folder(const std::filesystem::path& path) {
 
 }  // namespace
 
-OpenedModel open_model(const std::filesystem::path& path) {
-  if (is_checkpoint(path)) return open_checkpoint(path);
+std::filesystem::path resolve_model(const std::filesystem::path& path) {
+  if (is_checkpoint(path)) return resolve_checkpoint(path);
   std::error_code ignored;
   CLOZE_REQUIRE(is_model_folder(path), ExitCode::kBadInput,
                 str(path.string(), std::filesystem::exists(path, ignored)
@@ -55,7 +56,12 @@ OpenedModel open_model(const std::filesystem::path& path) {
                                        : " does not exist"),
                 "name a step folder, RUN/checkpoints, RUN, or a folder with config.json and "
                 "model.safetensors");
-  return open_folder(path);
+  return path;
+}
+
+OpenedModel open_model(const std::filesystem::path& path) {
+  const std::filesystem::path resolved = resolve_model(path);
+  return is_checkpoint(resolved) ? open_checkpoint(resolved) : open_folder(resolved);
 }
 
 Tokenizer tokenizer_of(const OpenedModel& opened, const std::filesystem::path& chosen) {
@@ -63,6 +69,13 @@ Tokenizer tokenizer_of(const OpenedModel& opened, const std::filesystem::path& c
   CLOZE_REQUIRE(!folder.empty(), ExitCode::kBadInput,
                 str(opened.path.string(), " has no tokenizer"),
                 "name one with --tokenizer, or give ids instead of text");
+  std::error_code ignored;
+  CLOZE_REQUIRE(!chosen.empty() || std::filesystem::exists(folder / "tokenizer.json", ignored),
+                ExitCode::kBadInput,
+                str(opened.path.string(), " names the tokenizer in ", folder.string(),
+                    ", which is not there"),
+                "name its folder with --tokenizer, or start in the folder that the path is "
+                "relative to");
   Tokenizer tokenizer = Tokenizer::load(folder);
   CLOZE_REQUIRE(opened.tokenizer_digest.empty() || tokenizer.digest() == opened.tokenizer_digest,
                 ExitCode::kBadInput,

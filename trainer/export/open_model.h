@@ -23,11 +23,15 @@ struct OpenedModel {
   bool fills_blanks = false;          // Trained by blank infilling; not known of a folder.
   std::filesystem::path tokenizer;    // Its folder; empty when none is known.
   std::string tokenizer_digest;       // Empty when the weights do not name one.
-  std::vector<std::int32_t> eos_ids;  // Of a folder's config; a tokenizer knows its own.
+  std::vector<std::int32_t> eos_ids;  // Of a Hugging Face config; a tokenizer knows its own.
+  std::optional<std::int32_t> pad_id;
 };
 
-// CHECKPOINT (a step folder, RUN/checkpoints or RUN) or HF_DIR. What is neither, and what is
-// damaged, is kBadInput.
+// The step folder that CHECKPOINT (a step folder, RUN/checkpoints or RUN) means now, or HF_DIR
+// itself; what is neither is kBadInput. A run may save meanwhile: one rank asks for all.
+std::filesystem::path resolve_model(const std::filesystem::path& path);
+
+// Opens what resolve_model() gives. What is damaged is kBadInput.
 OpenedModel open_model(const std::filesystem::path& path);
 
 // The tokenizer of an opened model: of `chosen` when that is not empty. kBadInput when there is

@@ -3,10 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <exception>
 #include <utility>
-
-#include "parallel/base/check.h"
 
 namespace cloze {
 namespace {
@@ -15,24 +12,13 @@ namespace {
 std::int32_t next_token(const InferenceModel& model, const at::Tensor& hidden,
                         const SamplingOptions& options, std::uint64_t text, std::uint64_t index) {
   const at::Tensor logits = model.logits(hidden.narrow(0, hidden.size(0) - 1, 1));
-  // A failure of rank 0 is told to the others as an id that no token has.
-  at::Tensor chosen = at::full({1}, -1, at::kInt);
-  std::exception_ptr failure;
+  at::Tensor chosen = at::empty({1}, at::kInt);
   if (model.tensor().rank() == 0) {
-    try {
-      chosen.fill_(
-          sample({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
-                 options, text, index));
-    } catch (const Error&) {
-      failure = std::current_exception();
-    }
+    chosen.fill_(sample({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
+                        options, text, index));
   }
   model.tensor().broadcast(chosen, 0).wait();
-  if (failure) std::rethrow_exception(failure);
-  const auto id = chosen.item<std::int32_t>();
-  CLOZE_REQUIRE(id >= 0, ExitCode::kNumerics, "the model gives no finite logit",
-                "the weights are damaged, or training went wrong: use another checkpoint");
-  return id;
+  return chosen.item<std::int32_t>();
 }
 
 // Writes token by token. `first` is the batch of what is read before; `next` makes the batch of

@@ -38,7 +38,6 @@ at::Tensor InferenceModel::forward(Batch batch, KeyValueCache* cache) const {
 
 at::Tensor InferenceModel::logits(const at::Tensor& hidden) const {
   at::Tensor mine = glm_.logits(hidden);
-  if (tensor_.size() == 1) return mine;
   const std::int64_t rows = mine.size(0);
   if (tensor_.rank() != 0) {
     tensor_.exchange(std::vector<Transfer>{{mine.contiguous(), 0}}, {}).wait();

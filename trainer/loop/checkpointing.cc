@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "parallel/pass/dtype_dispatch.h"
+#include "trainer/export/open_model.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
@@ -55,12 +56,6 @@ checkpoint::State state_message(TrainingState& state, const Progress& progress,
   message.mutable_guard()->set_skipped_steps_in_row(scaler.consecutive_skips);
   (*message.mutable_optimizer_steps())[kAllParameters] = state.optimizer().num_updates();
   return message;
-}
-
-// A word that no other save of this directory has; rank 0's clock decides.
-std::string save_token(Communicator& world) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return broadcast_text(world, str(std::chrono::nanoseconds(now).count()), 0);
 }
 
 // Reads this rank's rows. The other data ranks read theirs, so each byte is read once for all
@@ -163,6 +158,19 @@ Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step
   });
   spread_rows(state, /*moments=*/true);
   return progress;
+}
+
+std::string save_token(Communicator& world) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return broadcast_text(world, str(std::chrono::nanoseconds(now).count()), 0);
+}
+
+std::filesystem::path agreed_model(Communicator& world, const std::filesystem::path& path) {
+  std::string resolved;
+  together(world, [&] {
+    if (world.rank() == 0) resolved = resolve_model(path).string();
+  });
+  return broadcast_text(world, resolved, 0);
 }
 
 void load_weights(TrainingState& state, const WeightSource& weights) {

@@ -43,6 +43,12 @@ void save_checkpoint(TrainingState& state, const Progress& progress, const RunFa
 // All ranks call it; all throw the same AgreedError when any of its bytes is damaged.
 Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step_folder);
 
+// A word that no other save has; rank 0's clock decides.
+std::string save_token(Communicator& world);
+
+// The model that `path` means, the same for all ranks even while a run saves there: rank 0 looks.
+std::filesystem::path agreed_model(Communicator& world, const std::filesystem::path& path);
+
 // Weights alone, for a new run: run.initial.
 void load_weights(TrainingState& state, const WeightSource& weights);
 

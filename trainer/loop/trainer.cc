@@ -135,9 +135,10 @@ void Trainer::resume() {
 }
 
 void Trainer::start_from(const std::filesystem::path& path) {
+  const std::filesystem::path found = agreed_model(*groups_.world, path);
   OpenedModel opened;
   together(*groups_.world, [&] {
-    opened = open_model(path);
+    opened = open_model(found);
     const std::vector<std::string> differences = model_differences(run_.model(), opened.model);
     std::string all;
     for (const std::string& difference : differences) all += (all.empty() ? "" : "; ") + difference;
