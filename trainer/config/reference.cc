@@ -1,16 +1,10 @@
-// Joins the schema's types, ranges and defaults with its comments. Generated code does not keep
-// comments, so they are read from the schema's text.
+// Joins the schema's types, ranges and defaults with its comments.
 #include "trainer/config/reference.h"
-
-#include <algorithm>
-#include <map>
-#include <sstream>
-#include <string_view>
-#include <vector>
 
 #include "parallel/base/check.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/presets.h"
+#include "trainer/config/schema_comments.h"
 
 namespace cloze {
 namespace {
@@ -18,73 +12,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
-
-// Comments by the full name of a message, field or enum value. Reads the schema as clang-format
-// lays it out: one declaration a line, or its first words on a line; comments above it or behind.
-class Comments {
- public:
-  explicit Comments(const std::string& schema_text) {
-    std::istringstream lines(schema_text);
-    std::string line;
-    while (std::getline(lines, line)) read_line(line);
-    CLOZE_REQUIRE(scopes_.empty() && !comments_.empty(), ExitCode::kBadInput,
-                  "the schema's braces do not close", "give configs/schema/run.proto");
-  }
-
-  std::string of(const std::string& full_name) const {
-    const auto found = comments_.find(full_name);
-    return found == comments_.end() ? "" : found->second;
-  }
-
- private:
-  void read_line(std::string_view line) {
-    const std::size_t begin = std::min(line.find_first_not_of(' '), line.size());
-    line.remove_prefix(begin);
-    if (line.empty()) {
-      pending_.clear();
-      return;
-    }
-    const std::size_t comment = std::min(line.find("//"), line.size());
-    if (comment < line.size()) {
-      std::string_view words = line.substr(comment + 2);
-      words.remove_prefix(words.starts_with(' ') ? 1 : 0);
-      pending_ += str(pending_.empty() ? "" : " ", words);
-    }
-    if (comment == 0) return;
-    read_declaration(std::string(line.substr(0, comment)));
-    pending_.clear();
-  }
-
-  void read_declaration(const std::string& code) {
-    std::istringstream words(code);
-    std::string first;
-    std::string second;
-    std::string third;
-    words >> first >> second >> third;
-    if (first == "message" || first == "enum") {
-      scopes_.push_back(second);
-      remember("");
-    } else if (first == "}") {
-      CLOZE_REQUIRE(!scopes_.empty(), ExitCode::kBadInput, "the schema has a } too many",
-                    "give configs/schema/run.proto");
-      scopes_.pop_back();
-    } else if (first == "optional" || first == "repeated") {
-      remember(third);
-    } else if (second == "=") {
-      remember(first);
-    }
-  }
-
-  void remember(const std::string& name) {
-    if (pending_.empty()) return;
-    const std::string scope = "cloze.config." + join(scopes_, ".");
-    comments_[name.empty() ? scope : scope + "." + name] = pending_;
-  }
-
-  std::map<std::string, std::string> comments_;
-  std::vector<std::string> scopes_;
-  std::string pending_;  // A comment that waits for its declaration.
-};
 
 std::string type_text(const FieldDescriptor& field) {
   const auto& options = field.options();
@@ -139,12 +66,12 @@ std::string resume_text(const Key& key) {
   return "`--allow-change`";
 }
 
-std::string key_row(const Key& key, const Comments& comments) {
+std::string key_row(const Key& key, const SchemaComments& comments) {
   return str("| `", key.field->name(), "` | ", type_text(*key.field), " | ", default_text(key),
              " | ", resume_text(key), " | ", comments.of(key.field->full_name()), " |\n");
 }
 
-std::string choices_of(const FieldDescriptor& field, const Comments& comments) {
+std::string choices_of(const FieldDescriptor& field, const SchemaComments& comments) {
   const EnumDescriptor& type = *field.enum_type();
   std::string text = str("\n`", field.name(), "`:\n\n");
   for (int i = 0; i < type.value_count(); ++i) {
@@ -155,7 +82,7 @@ std::string choices_of(const FieldDescriptor& field, const Comments& comments) {
   return text;
 }
 
-std::string section_text(const FieldDescriptor& section, const Comments& comments) {
+std::string section_text(const FieldDescriptor& section, const SchemaComments& comments) {
   const Descriptor& type = *section.message_type();
   std::string text =
       str("\n## `", section.name(), "`\n\n", comments.of(type.full_name()), "\n\n",
@@ -179,7 +106,7 @@ std::string section_text(const FieldDescriptor& section, const Comments& comment
 }  // namespace
 
 std::string config_reference(const std::string& schema_text) {
-  const Comments comments(schema_text);
+  const SchemaComments comments(schema_text);
   std::string text = str(
       "# Config reference\n\n"
       "Made from `configs/schema/run.proto` by `cloze config document`; change it there.\n\n"
