@@ -94,7 +94,11 @@ void drop_idle(const IdleRule& rule, std::string_view idle, Draft& draft) {
   if (written == loaded.places.end()) return;
   const Place place = written->second;
   loaded.places.erase(written);
-  const auto flip = loaded.places.find(std::string(rule.key));
+  // A family that no source wrote is the preset's.
+  auto flip = loaded.places.find(std::string(rule.key));
+  if (flip == loaded.places.end() && rule.key == "model.family") {
+    flip = loaded.places.find("model.preset");
+  }
   const std::string state = str(rule.key, " is ", value_text(loaded.run, key_of(rule.key)));
   if (place.file != kOverrideFile && flip != loaded.places.end() &&
       flip->second.file == kOverrideFile) {
