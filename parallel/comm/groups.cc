@@ -1,9 +1,13 @@
 #include "parallel/comm/groups.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -60,6 +64,12 @@ std::string describe(const Degrees& degrees) {
              degrees.context, " x tensor ", degrees.tensor, " = ", degrees.world(), " ranks");
 }
 
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
 // How many tasks the launcher says it started, when it says so.
 int launched_tasks() {
   // Of srun the tasks of this step: the allocation's count is there without a launch, too.
@@ -74,7 +84,53 @@ int launched_tasks() {
 
 int threads_of_environment() {
   const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)
-  return value == nullptr ? 0 : std::max(0, std::atoi(value));
+  return value == nullptr ? 0 : first_of_thread_list(value);
+}
+
+int first_of_thread_list(const std::string& text) {
+  constexpr int kMostThreads = 4096;  // As for run.threads.
+  int first = 0;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    const std::string_view item = trimmed(rest.substr(0, comma));
+    int number = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), number);
+    CLOZE_REQUIRE(error == std::errc() && end == item.data() + item.size() && number >= 1 &&
+                      number <= kMostThreads,
+                  ExitCode::kUsage,
+                  str("OMP_NUM_THREADS is '", text.substr(0, 64), "', no number of threads"),
+                  str("set it to a number from 1 to ", kMostThreads, ", or unset it"));
+    if (first == 0) first = number;
+    more = comma < rest.size();
+    rest.remove_prefix(more ? comma + 1 : comma);
+  }
+  return first;
+}
+
+std::map<std::string, std::string> numerics_of_environment() {
+  std::map<std::string, std::string> found;
+  for (const char* name :
+       {"MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ATEN_CPU_CAPABILITY",
+        "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
+        "DNNL_DEFAULT_FPMATH_MODE", "GLIBC_TUNABLES"}) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+    if (value != nullptr) found[name] = value;
+  }
+  if (const auto mode = found.find("MKL_CBWR"); mode != found.end()) check_mkl_mode(mode->second);
+  return found;
+}
+
+void check_mkl_mode(const std::string& mode) {
+  constexpr std::array<std::string_view, 13> kBranches = {
+      "AUTO", "COMPATIBLE", "SSE2",   "SSE3",      "SSSE3",      "SSE4_1",       "SSE4_2",
+      "AVX",  "AVX2",       "AVX512", "AVX512_E1", "AVX512_MIC", "AVX512_MIC_E1"};
+  constexpr std::string_view kStrict = ",STRICT";
+  std::string_view branch = mode;
+  if (branch.ends_with(kStrict)) branch.remove_suffix(kStrict.size());
+  CLOZE_REQUIRE(std::ranges::find(kBranches, branch) != kBranches.end(), ExitCode::kUsage,
+                str("MKL_CBWR is '", mode.substr(0, 64), "', no mode of MKL"),
+                "unset it, or set it to AVX2,STRICT or AVX512,STRICT");
 }
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {

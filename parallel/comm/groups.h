@@ -2,7 +2,9 @@
 // axes.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "parallel/comm/communicator.h"
 #include "parallel/comm/local_communicator.h"
@@ -44,7 +46,15 @@ Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_repli
 // `num_launched`, and that is not what the mesh needs.
 void check_launch(const Mesh& mesh, int world_size, int num_launched);
 
-// OMP_NUM_THREADS as the user set it; 0 when it is not set.
+// OMP_NUM_THREADS as the user set it; 0 when it is not set. Throws Error kUsage when it is
+// malformed: OpenMP would say a word and go on with another number.
 int threads_of_environment();
+// The first number of OpenMP's list "4" or "4,2": a rank has no threads inside its threads.
+int first_of_thread_list(const std::string& text);
+
+// The variables that change which bits the libraries compute, those that are set: MKL_CBWR and the
+// like. Throws Error kUsage when MKL_CBWR names no mode: MKL would drop its promise silently.
+std::map<std::string, std::string> numerics_of_environment();
+void check_mkl_mode(const std::string& mode);
 
 }  // namespace cloze

@@ -104,5 +104,44 @@ TEST(CheckLaunchTest, ALauncherOfAnotherMpiIsRecognised) {
   check_launch(Mesh(Degrees{}), 1, 1);
 }
 
+TEST(EnvironmentTest, TheFirstNumberOfAThreadListCounts) {
+  EXPECT_EQ(first_of_thread_list("1"), 1);
+  EXPECT_EQ(first_of_thread_list(" 16 "), 16);
+  EXPECT_EQ(first_of_thread_list("4,2"), 4) << "OpenMP's list of nested levels";
+  EXPECT_EQ(first_of_thread_list("4 , 2,1"), 4);
+  EXPECT_EQ(first_of_thread_list("4096"), 4096);
+}
+
+// OpenMP itself ignores these and takes all cores.
+TEST(EnvironmentTest, AMalformedThreadListIsAnError) {
+  for (const char* text : {"", " ", "abc", "0", "-1", "+2", "2x", "0x2", "1e1", "4,", ",4", "4,,2",
+                           "4,0", "4,x", "4;2", "4097", "99999999999999999999", "2.5"}) {
+    try {
+      first_of_thread_list(text);
+      ADD_FAILURE() << "no error for '" << text << "'";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      EXPECT_NE(error.problem().find(str("OMP_NUM_THREADS is '", text, "'")), std::string::npos)
+          << error.problem();
+      EXPECT_NE(error.fix().find("from 1 to 4096"), std::string::npos) << error.fix();
+    }
+  }
+}
+
+TEST(EnvironmentTest, OnlyModesThatMklKnowsAreTaken) {
+  for (const char* mode : {"AUTO", "COMPATIBLE", "AVX2", "AVX2,STRICT", "AVX512,STRICT"}) {
+    EXPECT_NO_THROW(check_mkl_mode(mode)) << mode;
+  }
+  for (const char* mode : {"", "AVX-512", "avx3", "AVX2,", "AVX2,LAX", "STRICT", ",STRICT"}) {
+    try {
+      check_mkl_mode(mode);
+      ADD_FAILURE() << "no error for " << mode;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      EXPECT_NE(error.problem().find("MKL_CBWR"), std::string::npos);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cloze

@@ -47,6 +47,10 @@ Stat stat_of(pid_t process) {
   return stat;
 }
 
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
 }  // namespace
 
 std::string text_of_file(const std::filesystem::path& path) {
@@ -92,7 +96,7 @@ Process::~Process() {
 void Process::send(int signal) const { ::kill(id_, signal); }
 
 void Process::reap(int flags) {
-  if (!ended_ && ::waitpid(id_, &status_, flags) == id_) ended_ = true;
+  if (!ended_ && ::wait4(id_, &status_, flags, &usage_) == id_) ended_ = true;
 }
 
 bool Process::running() {
@@ -108,6 +112,8 @@ Outcome Process::wait(std::chrono::seconds limit) {
     reap(0);
   }
   outcome.code = WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  outcome.cpu_seconds = seconds_of(usage_.ru_utime) + seconds_of(usage_.ru_stime);
+  outcome.peak_memory = std::int64_t{usage_.ru_maxrss} * 1024;
   outcome.out = text_of_file(out_);
   outcome.err = text_of_file(err_);
   return outcome;

@@ -1,9 +1,11 @@
 // Starts programs, watches them, signals them: for tests of whole processes.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -14,9 +16,11 @@ namespace cloze {
 // How a process ended. `code` is the exit code, or 128 + the signal that ended it.
 struct Outcome {
   int code = -1;
-  bool timed_out = false;  // It was killed by wait(), not by itself.
-  std::string out;         // Standard output.
-  std::string err;         // Standard error.
+  bool timed_out = false;        // It was killed by wait(), not by itself.
+  double cpu_seconds = 0;        // Of the process and those it waited for.
+  std::int64_t peak_memory = 0;  // Bytes that it held at once.
+  std::string out;               // Standard output.
+  std::string err;               // Standard error.
 };
 
 // A program in a process group of its own; its output goes to files, so it never waits for us.
@@ -41,6 +45,7 @@ class Process {
   pid_t id_ = -1;
   bool ended_ = false;
   int status_ = 0;
+  rusage usage_{};
   std::filesystem::path out_;
   std::filesystem::path err_;
 };

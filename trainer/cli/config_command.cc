@@ -1,5 +1,5 @@
-// cloze config check | show | document: judges a config, prints it complete, prints the page that
-// explains the keys.
+// cloze config check | show | schema | document: judges a config, prints it complete, prints the
+// schema for editors and the page that explains the keys.
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "parallel/base/check.h"
-#include "parallel/base/file.h"
 #include "trainer/cli/command.h"
+#include "trainer/config/json_schema.h"
 #include "trainer/config/load.h"
 #include "trainer/config/reference.h"
 #include "trainer/config/resolved_yaml.h"
-#include "trainer/config/rules.h"
+#include "trainer/config/schema_text.h"
 
 namespace cloze {
 namespace {
@@ -26,8 +26,8 @@ struct ConfigOptions {
 
 // The findings are the product and go to stdout, one a line; the error then names the first.
 int check(const ConfigOptions& options) {
-  const std::vector<Problem> problems =
-      find_problems(options.config, options.overrides, options.world_size);
+  const CheckedConfig checked = check_config(options.config, options.overrides, options.world_size);
+  const std::vector<Problem>& problems = checked.problems;
   for (const Problem& problem : problems) std::cout << text_of(problem) << "\n";
   if (!problems.empty()) {
     fail(ExitCode::kUsage,
@@ -35,8 +35,9 @@ int check(const ConfigOptions& options) {
              options.config.string(), ", the first: ", problems.front().what),
          problems.front().fix);
   }
-  const LoadedConfig loaded = load_config(options.config, options.overrides);
-  for (const std::string& notice : loaded.notices) std::cout << "notice: " << notice << "\n";
+  for (const std::string& notice : checked.loaded.notices) {
+    std::cout << "notice: " << notice << "\n";
+  }
   std::cout << options.config.string() << " is fine";
   if (options.world_size) std::cout << " on " << *options.world_size << " ranks";
   std::cout << "\n";
@@ -44,16 +45,16 @@ int check(const ConfigOptions& options) {
 }
 
 int show(const ConfigOptions& options) {
-  const LoadedConfig loaded = load_config(options.config, options.overrides);
-  throw_problems(check_rules(loaded, options.world_size));
+  const CheckedConfig checked = check_config(options.config, options.overrides, options.world_size);
+  throw_problems(checked.problems);
+  const LoadedConfig& loaded = checked.loaded;
   for (const std::string& notice : loaded.notices) std::cout << "# notice: " << notice << "\n";
   std::cout << resolved_yaml(loaded.run, loaded.origin);
   return static_cast<int>(ExitCode::kDone);
 }
 
-int document(const std::filesystem::path& schema) {
-  constexpr std::int64_t kLargestSchema = 1 << 20;
-  std::cout << config_reference(read_file(schema, kLargestSchema));
+int print(const std::string& text) {
+  std::cout << text;
   return static_cast<int>(ExitCode::kDone);
 }
 
@@ -85,11 +86,10 @@ void add_config_command(CLI::App& app, Action& action) {
   show_app->callback(
       [show_options, &action] { action = [show_options] { return show(*show_options); }; });
 
-  CLI::App* document_app =
-      config->add_subcommand("document", "Print docs/config.md, made from the schema");
-  auto schema = std::make_shared<std::filesystem::path>("configs/schema/run.proto");
-  document_app->add_option("schema", *schema, "The schema's text")->capture_default_str();
-  document_app->callback([schema, &action] { action = [schema] { return document(*schema); }; });
+  config->add_subcommand("schema", "Print the JSON Schema of a config, for editors")
+      ->callback([&action] { action = [] { return print(config_json_schema(schema_text())); }; });
+  config->add_subcommand("document", "Print docs/config.md, made from the schema")
+      ->callback([&action] { action = [] { return print(config_reference(schema_text())); }; });
 }
 
 }  // namespace cloze

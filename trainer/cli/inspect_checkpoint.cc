@@ -1,5 +1,6 @@
 // cloze inspect CHECKPOINT: the state, files and tensors of a checkpoint.
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
@@ -95,6 +96,12 @@ void print_for_people(const Checkpoint& checkpoint, const InspectOptions& option
     out << "  " << row["name"].get<std::string>() << "  " << row["dtype"].get<std::string>()
         << shape_text(row["shape"].get<Shape>()) << (parts > 1 ? str("  in ", parts, " parts") : "")
         << (options.verify ? str("  ", row["digest"].get<std::string>()) : "") << '\n';
+  }
+  std::map<std::string, std::string> numerics;  // The message keeps them in no order.
+  for (const auto& [name, value] : checkpoint.state().numerics()) numerics[name] = value;
+  if (!numerics.empty()) out << "\nnumerics:\n";
+  for (const auto& [name, value] : numerics) {
+    out << "  " << printable(name) << ": " << printable(value) << '\n';
   }
   if (!checkpoint.state().config_yaml().empty()) {
     out << "\nconfig:\n" << printable(checkpoint.state().config_yaml());

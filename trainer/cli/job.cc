@@ -36,8 +36,9 @@ int end_job(MpiSession& session, const Error& error, const JobPlace& place) {
 }  // namespace
 
 int threads_of(const std::string& wanted, int ranks_of_node) {
+  const int asked = threads_of_environment();  // Malformed it is an error, whoever wins.
   if (wanted != "auto") return std::stoi(wanted);
-  if (const int asked = threads_of_environment(); asked > 0) return asked;
+  if (asked > 0) return asked;
   cpu_set_t cores;
   CPU_ZERO(&cores);
   const int available = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;

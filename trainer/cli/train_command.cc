@@ -5,14 +5,18 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "parallel/comm/groups.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
+#include "trainer/config/differences.h"
+#include "trainer/config/keys.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/numerics.h"
 #include "trainer/loop/trainer.h"
 #include "trainer/model/glm.h"
 
@@ -32,20 +36,55 @@ Resume resume_of(const std::string& text) {
   return text == "none" ? Resume::kNone : Resume::kAuto;
 }
 
+// "run.seed 8 instead of 7": the first keys in which two serialized configs differ.
+std::string keys_that_differ(const std::string& most, const std::string& other) {
+  constexpr std::size_t kMostKeys = 8;
+  config::Run usual;
+  config::Run unusual;
+  CLOZE_CHECK(usual.ParseFromString(most) && unusual.ParseFromString(other),
+              "a rank's config cannot be read", "all ranks run one build");
+  std::vector<std::string> keys;
+  for (const Difference& difference : find_differences(usual, unusual)) {
+    keys.push_back(str(difference.key, " ", difference.after, " instead of ", difference.before));
+  }
+  if (keys.size() > kMostKeys) {
+    keys.resize(kMostKeys);
+    keys.emplace_back("...");
+  }
+  return join(keys);
+}
+
+// Ranks of two builds would train, and nobody could say what.
+void require_one_build(Communicator& world, const Numerics& build) {
+  require_same(world, packed(build), "build of the program",
+               [](const std::string& most, const std::string& other) {
+                 return text_of(find_changes(unpacked(most), unpacked(other)));
+               });
+}
+
 int train(const TrainArguments& arguments) {
   StopSignals signals;  // Before MPI starts threads, which inherit the mask.
   JobPlace place;
   return run_job(place, [&](MpiSession& session, Communicator& world) {
+    Numerics build;
+    together(world, [&] { build = build_of(); });
+    require_one_build(world, build);
     LoadedConfig loaded;
+    Numerics numerics;
+    int threads = 0;
     together(world, [&] {
       CLOZE_REQUIRE(arguments.device == "cpu", ExitCode::kUsage,
                     str("--device ", arguments.device, " is not in this build"),
                     "leave --device out to train on the CPU");
-      loaded = load_config(arguments.config, arguments.overrides);
-      throw_problems(check_rules(loaded, session.world_size()));
+      CheckedConfig checked =
+          check_config(arguments.config, arguments.overrides, session.world_size());
+      throw_problems(checked.problems);
+      loaded = std::move(checked.loaded);
       CLOZE_REQUIRE(loaded.run.run().has_directory() && loaded.run.run().has_steps(),
                     ExitCode::kUsage, "run.directory and run.steps are not both set",
                     "set them in the config or with --set");
+      numerics = numerics_of_process(build);
+      threads = threads_of(loaded.run.run().threads(), session.local_size());
     });
     if (world.rank() == 0) {
       for (const std::string& notice : loaded.notices) {
@@ -53,15 +92,19 @@ int train(const TrainArguments& arguments) {
       }
     }
     const config::Run& run = loaded.run;
-    require_same(world, run.SerializeAsString(), "config");
+    require_same(world, run.SerializeAsString(), "config", keys_that_differ);
+    require_same(world, arguments.resume + " " + join(arguments.allowed_changes),
+                 "--resume or --allow-change");
     session.set_deadline(std::chrono::seconds(run.run().deadline_seconds()));
-    at::set_num_threads(threads_of(run.run().threads(), session.local_size()));
+    at::set_num_threads(threads);
     const Mesh mesh(degrees_of(run.parallel(), session.world_size()));
     const Groups groups = connect(mesh, session, kv_replicas(run.model(), mesh.degrees().tensor));
-    Trainer trainer(
-        run, groups, signals,
-        {.resume = resume_of(arguments.resume), .allowed_changes = arguments.allowed_changes},
-        place);
+    Trainer trainer(run, groups, signals,
+                    {.resume = resume_of(arguments.resume),
+                     .allowed_changes = arguments.allowed_changes,
+                     .origin = loaded.origin,
+                     .numerics = gather_numerics(world, numerics)},
+                    place);
     return static_cast<int>(trainer.run());
   });
 }

@@ -30,6 +30,7 @@ TEST(Differences, AreClassedByTheSchema) {
       {"model.norm_eps=1e-6", kForbidden},
       {"model.attention_bias=false", kForbidden},
       {"model.vocab_size=600", kForbidden},
+      {"model.tie_word_embeddings=true", kForbidden},
       {"optimizer.lr=1e-5", kRunChanging},
       {"optimizer.betas=[0.9, 0.99]", kRunChanging},
       {"optimizer.weight_decay=0", kRunChanging},

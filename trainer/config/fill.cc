@@ -52,6 +52,9 @@ class Filler {
              str("the section '", node.key, "' is ", is_empty ? "empty" : "no map of keys"),
              is_empty ? "give it keys, or remove it" : "write its keys below it, indented");
     } else {
+      if (file_ != kOverrideFile) {
+        draft_.loaded.places[node.key] = {file_, node.key_line, node.key_column};
+      }
       for (const YamlNode& entry : node.children) fill_key(entry, *section);
     }
   }

@@ -11,10 +11,28 @@
 #include "trainer/config/resolve.h"
 #include "trainer/config/rule_list.h"
 #include "trainer/config/rules.h"
+#include "trainer/config/yaml_bytes.h"
 #include "trainer/config/yaml_tree.h"
 
 namespace cloze {
 namespace {
+
+// "file:line:column"; what is about the whole file stands at its beginning.
+std::string place_of(const Problem& problem) {
+  return str(problem.file, ":", std::max(problem.line, 1), ":", std::max(problem.column, 1));
+}
+
+// A message repeats words of the file, and a word may be as long as the file.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kLongest = 1000;
+  constexpr std::size_t kEnd = 100;  // Kept of the end: what the word was.
+  if (text.size() <= kLongest) return text;
+  std::size_t cut = kLongest - kEnd;
+  while (cut > 0 && utf8_length(text, cut) == 0) --cut;
+  std::size_t rest = text.size() - kEnd;
+  while (rest < text.size() && utf8_length(text, rest) == 0) ++rest;
+  return str(text.substr(0, cut), " ... ", text.substr(rest));
+}
 
 // All that can be said of the sources; the problems are sorted by place.
 Draft read_sources(const std::string& text, const std::string& file,
@@ -39,6 +57,10 @@ Draft read_sources(const std::string& text, const std::string& file,
         const bool b_is_option = b.file == kOverrideFile;
         return std::tie(a_is_option, a.line, a.column) < std::tie(b_is_option, b.line, b.column);
       });
+  for (Problem& problem : draft.problems) {
+    problem.what = shortened(problem.what);
+    problem.fix = shortened(problem.fix);
+  }
   return draft;
 }
 
@@ -59,18 +81,14 @@ std::string read_config_file(const std::filesystem::path& path) {
 }  // namespace
 
 std::string text_of(const Problem& problem) {
-  std::string place = problem.file;
-  if (problem.line > 0) place += str(":", problem.line, ":", problem.column);
-  return str(place, ": ", problem.what, "; ", problem.fix);
+  return str(place_of(problem), ": ", problem.what, "; ", problem.fix);
 }
 
 void throw_problems(const std::vector<Problem>& problems) {
   if (problems.empty()) return;
   if (problems.size() == 1) {
     const Problem& problem = problems.front();
-    std::string place = problem.file;
-    if (problem.line > 0) place += str(":", problem.line, ":", problem.column);
-    fail(ExitCode::kUsage, str(place, ": ", problem.what), problem.fix);
+    fail(ExitCode::kUsage, str(place_of(problem), ": ", problem.what), problem.fix);
   }
   std::string text = str(problems.size(), " problems in the config");
   for (const Problem& problem : problems) text += "\n  " + text_of(problem);
@@ -95,10 +113,17 @@ std::vector<Problem> find_problems_in_text(const std::string& text, const std::s
   return read_sources(text, file, overrides, world_size).problems;
 }
 
+CheckedConfig check_config(const std::filesystem::path& path,
+                           const std::vector<std::string>& overrides,
+                           std::optional<int> world_size) {
+  Draft draft = read_sources(read_config_file(path), path.string(), overrides, world_size);
+  return {std::move(draft.loaded), std::move(draft.problems)};
+}
+
 std::vector<Problem> find_problems(const std::filesystem::path& path,
                                    const std::vector<std::string>& overrides,
                                    std::optional<int> world_size) {
-  return find_problems_in_text(read_config_file(path), path.string(), overrides, world_size);
+  return check_config(path, overrides, world_size).problems;
 }
 
 }  // namespace cloze

@@ -14,7 +14,7 @@ namespace cloze {
 // One violated rule or syntax problem. Printed as file:line:column: what; fix.
 struct Problem {
   std::string file;  // "--set" for options of the command line; then line counts the options.
-  int line = 0;      // From 1; 0 when the problem has no place, such as a missing key.
+  int line = 0;      // From 1; 0 when it is about the whole file, such as a missing section.
   int column = 0;    // From 1, characters.
   std::string what;
   std::string fix;
@@ -36,7 +36,7 @@ struct LoadedConfig {
   config::Run run;
   // Dotted key -> "configs/tiny.yaml:12:7", "--set", "preset glm-4-9b", "derived" or "default".
   std::map<std::string, std::string> origin;
-  // The keys that a source wrote, for messages of the rules.
+  // The keys and sections that a source wrote, for messages of the rules.
   std::map<std::string, Place> places;
   // Lines for the user that are no errors, such as a key that a --set made idle.
   std::vector<std::string> notices;
@@ -52,8 +52,18 @@ LoadedConfig load_config(const std::filesystem::path& path,
 LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides);
 
-// Every problem of a config, in the order of the file; empty when load_config would succeed
-// (and, with a number of ranks, when the layout fits them).
+// What a config is and all that is wrong with it.
+struct CheckedConfig {
+  LoadedConfig loaded;            // Complete only when there are no problems.
+  std::vector<Problem> problems;  // In the order of the file.
+};
+
+// One reading of the file; with a number of ranks also whether the layout fits them.
+CheckedConfig check_config(const std::filesystem::path& path,
+                           const std::vector<std::string>& overrides,
+                           std::optional<int> world_size = std::nullopt);
+
+// The problems alone.
 std::vector<Problem> find_problems(const std::filesystem::path& path,
                                    const std::vector<std::string>& overrides,
                                    std::optional<int> world_size = std::nullopt);

@@ -126,6 +126,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bool_quoted", 17, "log:\n  tensorboard: \"true\"", 18, 16, "text", "quotes"},
         Case{"empty_text", 2, "  directory: \"\"", 2, 14, "empty text", "write it out"},
         Case{"control_text", 2, "  directory: \"a\\0b\"", 2, 14, "control character", "without"},
+        Case{"escaped_direction", 2, "  directory: \"a\\u202Eb\"", 2, 14, "invisible", "without"},
+        Case{"escaped_line_end", 2, "  directory: \"a\\nb\"", 2, 14, "control", "without"},
+        Case{"home", 2, "  directory: ~/runs", 2, 3, "begins with ~", "write the folder out"},
+        Case{"variable", 11, "  tokenizer: $HOME/t", 11, 3, "begins with $", "write the folder"},
+        Case{"empty_sources", 12, "  train: []", 12, 10, "empty list", "at least one"},
         Case{"threads", 3, "  steps: 10\n  threads: 0", 4, 12, "out of range", "4 or auto"},
         Case{"threads_word", 3, "  steps: 10\n  threads: all", 4, 12, "no number", "4 or auto"},
         Case{"share", 17, "schedule:\n  warmup: 101%", 18, 11, "no share", "0% to 100%"},
@@ -164,6 +169,20 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"latin1", 2, "  directory: \xE9t\xE9", 2, 14, "not UTF-8", "UTF-8"},
         Case{"overlong", 2, "  directory: \xC0\x80", 2, 14, "not UTF-8", "UTF-8"},
         Case{"surrogate", 2, "  directory: \xED\xA0\x80", 2, 14, "not UTF-8", "UTF-8"},
+        Case{"next_line", 2,
+             "  directory: a\xC2\x85"
+             "b",
+             2, 15, "invisible", "remove"},
+        Case{"line_separator", 2,
+             "  directory: a\xE2\x80\xA8"
+             "b",
+             2, 15, "invisible", "remove"},
+        Case{"right_to_left", 2,
+             "  directory: a\xE2\x80\xAE"
+             "b",
+             2, 15, "invisible", "remove"},
+        Case{"isolate", 3, "  steps: 10 # \xE2\x81\xA7", 3, 15, "invisible", "remove"},
+        Case{"bom_inside", 3, "  steps: 10 # \xEF\xBB\xBF", 3, 15, "invisible", "remove"},
         Case{"cut_character", 2, "  directory: \xE4\xBD", 2, 14, "not UTF-8", "UTF-8"},
         Case{"colon", 2, "  directory: a: b", 2, 15, "colon", "quotes"},
         Case{"open_list", 12, "  train: [runs/a", 12, 11, "several lines", "bracket"},
@@ -254,9 +273,32 @@ TEST(LoadConfig, MissingKeysAreNamed) {
        {"run.directory", "run.steps", "model.num_hidden_layers", "model.hidden_size",
         "model.num_attention_heads", "model.intermediate_size", "model.vocab_size",
         "data.tokenizer", "data.train"}) {
-    EXPECT_NE(all.find(str("x.yaml: missing key ", key, ";")), std::string::npos) << all;
+    EXPECT_NE(all.find(str("x.yaml:1:1: missing key ", key, ";")), std::string::npos) << all;
   }
   EXPECT_EQ(problems.size(), 9U) << all;
+}
+
+TEST(LoadConfig, AMissingKeyIsReportedAtItsSection) {
+  const auto problems = find_problems_in_text(config_with(9, ""), "x.yaml", {"run.seed=3"});
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_TRUE(text_of(problems[0]).starts_with("x.yaml:4:1: missing key model.vocab_size; "))
+      << text_of(problems[0]);
+}
+
+// A word as long as the file would bury what is wrong with it.
+TEST(LoadConfig, LongWordsAreCutInMessages) {
+  std::string word;
+  while (word.size() < 100000) word += "语";
+  for (const std::string& text :
+       {config_with(3, "  " + word + ": 10"), config_with(3, "  steps: " + word),
+        config_with(17, "  kind: " + word), config_with(17, word + ": 3")}) {
+    const auto problems = find_problems_in_text(text, "x.yaml", {});
+    ASSERT_FALSE(problems.empty());
+    for (const Problem& problem : problems) {
+      EXPECT_LT(text_of(problem).size(), 2500U);
+      EXPECT_GT(problem.line, 0);
+    }
+  }
 }
 
 TEST(LoadConfig, LineEndsOfAnyKindAreRead) {

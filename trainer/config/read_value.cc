@@ -11,6 +11,7 @@
 #include "parallel/base/check.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/scalar.h"
+#include "trainer/config/yaml_bytes.h"
 
 namespace cloze {
 namespace {
@@ -69,6 +70,10 @@ class ValueReader {
     }
     if (form == config::numbers_or_auto && node.children.empty()) {
       report_at(node, "is an empty list", "write auto, or one number a stage");
+      return;
+    }
+    if (options_.GetExtension(config::required) && node.children.empty()) {
+      report_at(node, "is an empty list", "name at least one");
       return;
     }
     for (const YamlNode& item : node.children) {
@@ -175,13 +180,12 @@ class ValueReader {
         return;
       }
     }
-    const auto is_control = [](char character) {
-      return static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
-    };
     if (node.text.empty()) {
       report_at(node, "is an empty text", "write it out, or remove the key");
-    } else if (std::any_of(node.text.begin(), node.text.end(), is_control)) {
-      report_at(node, "has a control character", "write it without escapes and line ends");
+    } else if (node.text.find_first_of("\t\r\n") != std::string::npos ||
+               check_yaml_bytes(node.text, file_, node.text.size())) {
+      report_at(node, "has a control character or an invisible one",
+                "write it without escapes and line ends");
     } else {
       reflection_.SetString(&message_, &field_, node.text);
     }

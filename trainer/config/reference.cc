@@ -1,16 +1,12 @@
-// Joins the schema's types, ranges and defaults with its comments. Generated code does not keep
-// comments, so they are read from the schema's text.
+// Joins the schema's types, ranges and defaults with its comments.
 #include "trainer/config/reference.h"
 
-#include <algorithm>
-#include <map>
-#include <sstream>
 #include <string_view>
-#include <vector>
 
 #include "parallel/base/check.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/presets.h"
+#include "trainer/config/schema_comments.h"
 
 namespace cloze {
 namespace {
@@ -19,72 +15,114 @@ using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 
-// Comments by the full name of a message, field or enum value. Reads the schema as clang-format
-// lays it out: one declaration a line, or its first words on a line; comments above it or behind.
-class Comments {
- public:
-  explicit Comments(const std::string& schema_text) {
-    std::istringstream lines(schema_text);
-    std::string line;
-    while (std::getline(lines, line)) read_line(line);
-    CLOZE_REQUIRE(scopes_.empty() && !comments_.empty(), ExitCode::kBadInput,
-                  "the schema's braces do not close", "give configs/schema/run.proto");
-  }
+// The page's beginning, up to the names of the presets.
+constexpr std::string_view kHead = R"(# cloze config
 
-  std::string of(const std::string& full_name) const {
-    const auto found = comments_.find(full_name);
-    return found == comments_.end() ? "" : found->second;
-  }
+```
+cloze config check CONFIG [--set path=value]... [--world RANKS]   every problem, with its place and its fix
+cloze config show CONFIG [--set path=value]... [--world RANKS]    every value, with its origin
+cloze config schema                                               the schema for editors
+cloze config document                                             this page
+```
 
- private:
-  void read_line(std::string_view line) {
-    const std::size_t begin = std::min(line.find_first_not_of(' '), line.size());
-    line.remove_prefix(begin);
-    if (line.empty()) {
-      pending_.clear();
-      return;
-    }
-    const std::size_t comment = std::min(line.find("//"), line.size());
-    if (comment < line.size()) {
-      std::string_view words = line.substr(comment + 2);
-      words.remove_prefix(words.starts_with(' ') ? 1 : 0);
-      pending_ += str(pending_.empty() ? "" : " ", words);
-    }
-    if (comment == 0) return;
-    read_declaration(std::string(line.substr(0, comment)));
-    pending_.clear();
-  }
+This page is made from `configs/schema/run.proto` by `cloze config document`; change it there.
 
-  void read_declaration(const std::string& code) {
-    std::istringstream words(code);
-    std::string first;
-    std::string second;
-    std::string third;
-    words >> first >> second >> third;
-    if (first == "message" || first == "enum") {
-      scopes_.push_back(second);
-      remember("");
-    } else if (first == "}") {
-      CLOZE_REQUIRE(!scopes_.empty(), ExitCode::kBadInput, "the schema has a } too many",
-                    "give configs/schema/run.proto");
-      scopes_.pop_back();
-    } else if (first == "optional" || first == "repeated") {
-      remember(third);
-    } else if (second == "=") {
-      remember(first);
-    }
-  }
+## Writing one
 
-  void remember(const std::string& name) {
-    if (pending_.empty()) return;
-    const std::string scope = "cloze.config." + join(scopes_, ".");
-    comments_[name.empty() ? scope : scope + "." + name] = pending_;
-  }
+A config is a YAML file of sections, at most 1 MiB. Begin with a copy of `configs/tiny.yaml`. Only
+`run.directory`, `run.steps`, the two keys of data and the sizes of the model are required, or instead of the sizes
+the name of a published model:
 
-  std::map<std::string, std::string> comments_;
-  std::vector<std::string> scopes_;
-  std::string pending_;  // A comment that waits for its declaration.
-};
+```yaml
+# yaml-language-server: $schema=schema/run.schema.json
+run: {directory: runs/mine, steps: 1000}
+model: {preset: glm-base}
+data: {tokenizer: runs/corpus/tokenizer, train: [runs/corpus/train]}
+```
+
+`--set section.key=value` on the command line goes through the same checks and wins over the file; the
+later one of two wins; lists are replaced whole. A value is written as in the file:
+`--set 'data.train=[{path: runs/a, weight: 2}, runs/b]'`.
+
+Only the plain part of YAML is read, so that nobody can read another config than the program does. Numbers
+are decimal. Texts that could be read as a number or a truth value stand in quotes. Anchors, aliases,
+tags, several documents, doubled keys, and characters that cannot be seen are errors. `~` and `$NAME` at the
+beginning of a path are errors, for nothing replaces them here.
+
+## Checking: `cloze config check`
+
+```
+$ cloze config check mine.yaml --world 8
+mine.yaml:3:3: unknown key 'run.stpes'; did you mean run.steps?
+mine.yaml:5:11: parallel.tensor: '010' begins with a zero; some readers take it as octal; write it without the leading zero
+mine.yaml:9:3: schedule.min_lr has no effect: schedule.kind is constant; remove it, or set schedule.kind to cosine, linear or wsd
+```
+
+Each line is `file:line:column: what is wrong; what to write instead`. All problems are listed at once, in
+well under a second, before anything of the model is allocated; problems of `--set` stand at
+`--set:NUMBER:COLUMN`. With `--world` the layout must also fit that many ranks; where it does not, the layouts
+that would are listed. The exit code is 0 or 64. `cloze train` makes the same checks with the ranks it has.
+
+A key that another key disables (`min_lr` with `kind: constant`) is an error in the same source, and a notice
+when a `--set` disables a key of the file, so that one file serves several experiments. A key that only an axis
+of size 1 makes idle (`stage_layers` on one stage) is always allowed.
+
+## Seeing all of it: `cloze config show`
+
+```
+$ cloze config show configs/tiny.yaml --set optimizer.lr=1e-3
+  hidden_size: 128                          # configs/tiny.yaml:19:3
+  lr: 0.001                                 # --set
+  eps: 1.0e-08                              # default
+  sequence: false                           # derived
+```
+
+(shortened). The origin is the place in the file, `--set`, `preset NAME`, `derived` (follows from other keys) or
+`default`. Keys without effect are left out. The output is a config itself. A run keeps it as `RUN/config.yaml` and
+in every checkpoint, where `cloze inspect` shows it.
+
+## In an editor
+
+`configs/schema/run.schema.json` is the same schema as JSON Schema. An editor with the YAML language server
+(Visual Studio Code with the extension YAML by Red Hat; Neovim, Emacs and others with `yaml-language-server`)
+completes keys and values, shows their meaning, and marks errors while one types. The first line of a config
+names it, relative to the config's own folder:
+
+```yaml
+# yaml-language-server: $schema=schema/run.schema.json
+```
+
+For configs elsewhere write the schema beside them, `cloze config schema > run.schema.json`, and name that. The
+editor knows keys, types, ranges and keys without effect; whether a layout fits is for `cloze config check` to
+say.
+
+## What a resumed run may change
+
+The config that is given now is what runs. When a run resumes, every difference from the config in its
+checkpoint is printed, with its class:
+
+```
+config: log.interval: 1 -> 10 (harmless)
+config: optimizer.lr: 3.0e-04 -> 1.0e-04 (run-changing)
+config: model.hidden_size: 128 -> 256 (forbidden)
+```
+
+- *harmless*: layout, threads, folders, saving, validation, logging. Goes on.
+- *run-changing*: from here on it is another run. Needs `--allow-change optimizer.lr`, and is journaled in
+  `RUN/events.jsonl`; without it the command ends with 64 and says what to add.
+- *forbidden*: the saved numbers would mean something else. Ends with 64. `run.initial` begins a new run from
+  the weights instead.
+
+The column *on resume* of the tables below says which class a key has: free, `--allow-change`, or never.
+
+What the bits depend on besides the config (the build, the libraries, the processor, variables such as `MKL_CBWR`)
+is kept in checkpoints, too ([numerics.md](numerics.md)). A difference is a warning and an event: the run goes on, but its last bits may
+differ from those of one that never stopped. Ranks of one job must run one build and one config; otherwise the
+job ends with 64 and names the ranks in the minority.
+
+## Keys
+
+Presets of `model.preset`: `)";
 
 std::string type_text(const FieldDescriptor& field) {
   const auto& options = field.options();
@@ -139,12 +177,12 @@ std::string resume_text(const Key& key) {
   return "`--allow-change`";
 }
 
-std::string key_row(const Key& key, const Comments& comments) {
+std::string key_row(const Key& key, const SchemaComments& comments) {
   return str("| `", key.field->name(), "` | ", type_text(*key.field), " | ", default_text(key),
              " | ", resume_text(key), " | ", comments.of(key.field->full_name()), " |\n");
 }
 
-std::string choices_of(const FieldDescriptor& field, const Comments& comments) {
+std::string choices_of(const FieldDescriptor& field, const SchemaComments& comments) {
   const EnumDescriptor& type = *field.enum_type();
   std::string text = str("\n`", field.name(), "`:\n\n");
   for (int i = 0; i < type.value_count(); ++i) {
@@ -155,7 +193,7 @@ std::string choices_of(const FieldDescriptor& field, const Comments& comments) {
   return text;
 }
 
-std::string section_text(const FieldDescriptor& section, const Comments& comments) {
+std::string section_text(const FieldDescriptor& section, const SchemaComments& comments) {
   const Descriptor& type = *section.message_type();
   std::string text =
       str("\n## `", section.name(), "`\n\n", comments.of(type.full_name()), "\n\n",
@@ -179,23 +217,8 @@ std::string section_text(const FieldDescriptor& section, const Comments& comment
 }  // namespace
 
 std::string config_reference(const std::string& schema_text) {
-  const Comments comments(schema_text);
-  std::string text = str(
-      "# Config reference\n\n"
-      "Made from `configs/schema/run.proto` by `cloze config document`; change it there.\n\n"
-      "A config is a YAML file of sections. `--set section.key=value` on the command line goes "
-      "through the same checks and wins; the later one of two wins; lists are replaced whole. "
-      "`cloze config check FILE` lists all problems of a file, `cloze config show FILE` prints "
-      "every value with its origin.\n\n"
-      "Numbers are decimal, texts that could be read as a number or a truth value stand in "
-      "quotes, and anchors, aliases, tags and several documents are not accepted. A key that "
-      "another key disables (`min_lr` with `kind: constant`) is an error in the same source and "
-      "a notice when a `--set` disables a key of the file; a key that only an axis of size 1 "
-      "makes idle is always allowed.\n\n"
-      "*On resume* says whether a resumed run may differ from its checkpoint in the key: freely, "
-      "with `--allow-change KEY`, or never.\n\n"
-      "Presets of `model.preset`: `",
-      join(preset_names(), "`, `"), "`.\n");
+  const SchemaComments comments(schema_text);
+  std::string text = str(kHead, join(preset_names(), "`, `"), "`.\n");
   const Descriptor& run = *config::Run::descriptor();
   for (int i = 0; i < run.field_count(); ++i) text += section_text(*run.field(i), comments);
   return text;

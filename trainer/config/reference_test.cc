@@ -8,6 +8,7 @@
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "trainer/config/keys.h"
+#include "trainer/config/schema_text.h"
 
 namespace cloze {
 namespace {
@@ -22,6 +23,10 @@ std::string reference() {
 TEST(Reference, EqualsTheCommittedPage) {
   EXPECT_EQ(read_file(kSource / "docs/config.md", kLimit), reference())
       << "run: cloze config document > docs/config.md";
+}
+
+TEST(Reference, TheProgramHoldsTheSchemasText) {
+  EXPECT_EQ(schema_text(), read_file(kSource / "configs/schema/run.proto", kLimit));
 }
 
 TEST(Reference, EveryKeyHasAMeaning) {

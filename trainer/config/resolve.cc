@@ -1,10 +1,10 @@
 // Completes a Run.
 #include "trainer/config/resolve.h"
 
-#include <array>
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "trainer/config/idle_rules.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/presets.h"
 
@@ -14,43 +14,6 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
-
-// Keys that the value of another key, the switch, disables.
-struct IdleRule {
-  std::string_view key;
-  bool (*disables)(const config::Run& run);
-  std::string_view enable;  // How the switch must stand for the keys to count.
-  std::vector<std::string_view> idle;
-};
-
-std::vector<IdleRule> idle_rules() {
-  return {
-      {"model.family",
-       [](const config::Run& run) { return run.model().family() == config::Model::glm2021; },
-       "glm4",
-       {"model.rope_theta", "model.partial_rotary_factor", "model.attention_bias",
-        "model.tie_word_embeddings"}},
-      {"objective.kind",
-       [](const config::Run& run) { return run.objective().kind() == config::Objective::causal; },
-       "blank_infilling",
-       {"objective.mask_ratio", "objective.span_mean", "objective.span_max",
-        "objective.sentence_ratio", "objective.document_min_ratio", "objective.span_share",
-        "objective.sentence_share", "objective.document_share"}},
-      {"schedule.kind",
-       [](const config::Run& run) { return run.schedule().kind() == config::Schedule::constant; },
-       "cosine, linear or wsd",
-       {"schedule.decay", "schedule.min_lr"}},
-      {"precision.compute",
-       [](const config::Run& run) { return run.precision().compute() != config::Precision::fp16; },
-       "fp16",
-       {"precision.initial_loss_scale", "precision.loss_scale_window",
-        "precision.loss_scale_hysteresis", "precision.min_loss_scale"}},
-      {"batch.ramp_samples",
-       [](const config::Run& run) { return run.batch().ramp_samples() == 0; },
-       "the rows of the ramp",
-       {"batch.ramp_start", "batch.ramp_increment"}},
-  };
-}
 
 Key key_of(std::string_view name) {
   const auto key = find_key(name);
@@ -131,7 +94,11 @@ void drop_idle(const IdleRule& rule, std::string_view idle, Draft& draft) {
   if (written == loaded.places.end()) return;
   const Place place = written->second;
   loaded.places.erase(written);
-  const auto flip = loaded.places.find(std::string(rule.key));
+  // A family that no source wrote is the preset's.
+  auto flip = loaded.places.find(std::string(rule.key));
+  if (flip == loaded.places.end() && rule.key == "model.family") {
+    flip = loaded.places.find("model.preset");
+  }
   const std::string state = str(rule.key, " is ", value_text(loaded.run, key_of(rule.key)));
   if (place.file != kOverrideFile && flip != loaded.places.end() &&
       flip->second.file == kOverrideFile) {

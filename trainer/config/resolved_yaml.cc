@@ -5,8 +5,25 @@
 
 #include "parallel/base/check.h"
 #include "trainer/config/keys.h"
+#include "trainer/config/yaml_bytes.h"
 
 namespace cloze {
+namespace {
+
+// The name of a file may hold anything; a comment ends with its line.
+std::string comment_of(const std::string& origin) {
+  std::string text;
+  for (std::size_t at = 0; at < origin.size();) {
+    const std::size_t length = std::max<std::size_t>(1, utf8_length(origin, at));
+    const std::string character = origin.substr(at, length);
+    const bool is_plain = character != "\t" && !check_yaml_bytes(character, "", length);
+    text += is_plain && character != "\n" ? character : "?";
+    at += length;
+  }
+  return "# " + text;
+}
+
+}  // namespace
 
 std::string resolved_yaml(const config::Run& run) { return resolved_yaml(run, {}); }
 
@@ -26,7 +43,7 @@ std::string resolved_yaml(const config::Run& run,
     const auto found = origin.find(key.name());
     if (found != origin.end()) {
       line.resize(std::max(line.size() + 2, kCommentColumn), ' ');
-      line += "# " + found->second;
+      line += comment_of(found->second);
     }
     text += line + "\n";
   }

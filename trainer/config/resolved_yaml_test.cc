@@ -80,5 +80,35 @@ TEST(ResolvedYaml, NamesTheOriginOfEachValue) {
   }
 }
 
+// The name of a config's file may hold anything; it must not become a line of its own.
+TEST(ResolvedYaml, OfAFileWithAnUnusualNameReadsBack) {
+  for (const std::string name : {"a\nrun: {seed: 5}.yaml", "a\tb", "\xE9.yaml", "语料 #.yaml",
+                                 "\xE2\x80\xAE.yaml", "\x7f", "\x1b[2J"}) {
+    const LoadedConfig loaded = load_config_text(valid_config(), name, {});
+    const LoadedConfig again =
+        load_config_text(resolved_yaml(loaded.run, loaded.origin), "resolved.yaml", {});
+    EXPECT_EQ(loaded.run.SerializeAsString(), again.run.SerializeAsString()) << name;
+  }
+}
+
+TEST(ResolvedYaml, NamesThePresetAsTheOrigin) {
+  const LoadedConfig loaded = load_config_text(
+      "run: {directory: x, steps: 1}\ndata: {tokenizer: t, train: [a]}\n"
+      "model: {preset: glm-large, num_hidden_layers: 2}\n",
+      "x.yaml", {"model.vocab_size=999"});
+  const std::string text = resolved_yaml(loaded.run, loaded.origin);
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {"  hidden_size: 1024", "preset glm-large"},
+      {"  num_hidden_layers: 2", "x.yaml:3:28"},
+      {"  vocab_size: 999", "--set"},
+      {"  head_dim: 64", "derived"},
+      {"  preset: \"glm-large\"", "x.yaml:3:9"}};
+  for (const auto& [value, origin] : lines) {
+    std::string line = value;
+    line.resize(44, ' ');
+    EXPECT_NE(text.find(line + "# " + origin + "\n"), std::string::npos) << line << text;
+  }
+}
+
 }  // namespace
 }  // namespace cloze

@@ -17,6 +17,10 @@ namespace {
 
 constexpr std::size_t kLongestPath = 4095;      // PATH_MAX without the final zero.
 constexpr std::size_t kLongestComponent = 255;  // NAME_MAX.
+// Such as /.tmp-step-0000000000000000000-0000000000000000000/rank-00000.safetensors in the folder
+// of checkpoints, and that folder in the run's.
+constexpr std::size_t kLongestNameOfSave = 128;
+constexpr std::size_t kLongestNameOfRun = kLongestNameOfSave + 16;
 
 bool fits_a_path(std::string_view path) {
   if (path.size() > kLongestPath) return false;
@@ -33,6 +37,20 @@ void check_path(RuleList& rules, const char* key, const std::string& path) {
                 str(key, " is longer than a path can be (", kLongestPath, " bytes, ",
                     kLongestComponent, " a part)"),
                 "choose a shorter one");
+  // A shell would replace these; a folder that is called so is meant by nobody.
+  rules.require(!path.starts_with('~') && !path.starts_with('$'), {key},
+                str(key, " begins with ", path.substr(0, 1), ", which stays as it is"),
+                str("write the folder out, or ./", path, " when it is called so"));
+}
+
+// A folder that the run writes into: what it puts there needs names, too.
+void check_folder(RuleList& rules, const char* key, const std::string& path,
+                  std::size_t longest_name_inside) {
+  check_path(rules, key, path);
+  rules.require(!fits_a_path(path) || path.size() + longest_name_inside <= kLongestPath, {key},
+                str(key, " has ", path.size(), " bytes; the names of the files inside need ",
+                    longest_name_inside, " of the ", kLongestPath, " that a path can have"),
+                "choose a shorter one, or one relative to the working directory");
 }
 
 void check_required(RuleList& rules) {
@@ -94,11 +112,11 @@ void check_schedule(RuleList& rules) {
 
 void check_data(RuleList& rules) {
   const config::Run& run = rules.run();
-  check_path(rules, "run.directory", run.run().directory());
+  check_folder(rules, "run.directory", run.run().directory(), kLongestNameOfRun);
   check_path(rules, "run.initial", run.run().initial());
   // Derived from run.directory, it would repeat that key's problem.
-  if (fits_a_path(run.run().directory())) {
-    check_path(rules, "checkpoint.directory", run.checkpoint().directory());
+  if (run.checkpoint().directory() != run.run().directory() + "/checkpoints") {
+    check_folder(rules, "checkpoint.directory", run.checkpoint().directory(), kLongestNameOfSave);
   }
   check_path(rules, "data.tokenizer", run.data().tokenizer());
   for (const auto& source : run.data().train()) check_path(rules, "data.train", source.path());
@@ -131,6 +149,12 @@ void RuleList::require(bool holds, std::initializer_list<const char*> keys, cons
     const bool is_first_option =
         !is_first && place->second.file == kOverrideFile && chosen->file != kOverrideFile;
     if (is_first || is_first_option) chosen = &place->second;
+  }
+  // Of keys that nobody wrote, the section is what can be pointed at.
+  for (const char* key : keys) {
+    const std::string name(key);
+    const auto section = config_.places.find(name.substr(0, name.find('.')));
+    if (chosen == nullptr && section != config_.places.end()) chosen = &section->second;
   }
   Problem problem{config_.file, 0, 0, what, fix};
   if (chosen != nullptr) {

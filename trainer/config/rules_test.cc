@@ -226,6 +226,28 @@ TEST(Rules, PathsThatNoFileCanHaveAreErrors) {
   }
 }
 
+// A folder whose name leaves no room for the files inside would fail at the first save.
+TEST(Rules, FoldersLeaveRoomForTheNamesInside) {
+  const auto folder = [](std::size_t size) {
+    std::string path;
+    while (path.size() + 101 <= size) path += std::string(100, 'a') + "/";
+    return path + std::string(size - path.size(), 'b');
+  };
+  for (const auto& [key, longest] : std::vector<std::pair<std::string, std::size_t>>{
+           {"run.directory", 4095 - 144}, {"checkpoint.directory", 4095 - 128}}) {
+    const auto problems_of = [&, name = key](std::size_t size) {
+      return find_problems_in_text(valid_config(), "x.yaml", {name + "=" + folder(size)});
+    };
+    EXPECT_TRUE(problems_of(longest).empty()) << key;
+    for (const std::size_t size : {longest + 1, std::size_t{4095}, std::size_t{4096}}) {
+      const auto problems = problems_of(size);
+      ASSERT_EQ(problems.size(), 1U) << key << " " << size;
+      EXPECT_EQ(problems[0].file, "--set");
+      EXPECT_NE(problems[0].fix.find("shorter"), std::string::npos) << text_of(problems[0]);
+    }
+  }
+}
+
 TEST(Rules, EveryShippedTinyConfigFitsEveryLayoutOfUpToEightRanks) {
   const std::string source = CLOZE_SOURCE_DIR;
   for (const char* name : {"tiny", "tiny-2021"}) {

@@ -1,6 +1,8 @@
 // Byte checks that need no grammar.
 #include "trainer/config/yaml_bytes.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -11,6 +13,38 @@ namespace {
 
 std::uint8_t byte_at(std::string_view text, std::size_t index) {
   return static_cast<std::uint8_t>(text[index]);
+}
+
+bool is_continuation(std::uint8_t byte) { return (byte & 0xC0U) == 0x80U; }
+
+// Steps over one byte. The first byte of a character is the one that counts.
+void advance(std::string_view text, std::size_t index, TextPosition& position) {
+  if (text[index] == '\n') {
+    ++position.line;
+    position.column = 1;
+  } else if (!is_continuation(byte_at(text, index))) {
+    ++position.column;
+  }
+}
+
+// The code point of the valid character of `length` bytes at `index`.
+std::uint32_t code_point(std::string_view text, std::size_t index, std::size_t length) {
+  constexpr std::array<std::uint8_t, 5> kBitsOfFirst = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  std::uint32_t code = byte_at(text, index) & kBitsOfFirst[length];
+  for (std::size_t more = 1; more < length; ++more) {
+    code = (code << 6U) | (byte_at(text, index + more) & 0x3FU);
+  }
+  return code;
+}
+
+// Characters that some YAML readers take for line ends, and those that change the order in which
+// the others are shown: with them a reader would see another config than the program.
+bool is_deceptive(std::uint32_t code) {
+  const bool is_line_end = (code >= 0x80 && code < 0xA0) || code == 0x2028 || code == 0x2029;
+  const bool is_direction = code == 0x61C || code == 0x200E || code == 0x200F ||
+                            (code >= 0x202A && code <= 0x202E) ||
+                            (code >= 0x2066 && code <= 0x2069);
+  return is_line_end || is_direction || code == 0xFEFF;
 }
 
 // A problem of one character: what and fix, or nothing.
@@ -26,28 +60,34 @@ std::optional<std::pair<std::string, std::string>> fault_of(std::string_view tex
   if ((byte < 0x20 && !is_space) || byte == 0x7f) {
     return {{"a control character", "remove it; is this a text file?"}};
   }
-  if (utf8_length(text, index) == 0) {
-    return {{"a byte that is not UTF-8", "save the file as UTF-8"}};
+  const std::size_t length = utf8_length(text, index);
+  if (length == 0) return {{"a byte that is not UTF-8", "save the file as UTF-8"}};
+  if (length > 1 && is_deceptive(code_point(text, index, length))) {
+    return {{"an invisible character that changes how the line is read or shown", "remove it"}};
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-TextPosition position_of(std::string_view text, std::size_t byte) {
+TextPositions::TextPositions(std::string_view text) : text_(text) {
   TextPosition position;
-  for (std::size_t index = 0; index < byte && index < text.size(); ++index) {
-    if (text[index] == '\n') {
-      ++position.line;
-      position.column = 1;
-    } else if ((byte_at(text, index) & 0xC0U) != 0x80U) {
-      ++position.column;
-    }
+  for (std::size_t index = 0; index < text.size(); ++index) {
+    if (index % kStride == 0) marks_.push_back(position);
+    advance(text, index, position);
+  }
+  if (text.size() % kStride == 0) marks_.push_back(position);
+}
+
+TextPosition TextPositions::at(std::size_t byte) const {
+  byte = std::min(byte, text_.size());
+  TextPosition position = marks_[byte / kStride];
+  for (std::size_t index = byte / kStride * kStride; index < byte; ++index) {
+    advance(text_, index, position);
   }
   // A byte inside a character counts as that character.
-  if (byte < text.size() && (byte_at(text, byte) & 0xC0U) == 0x80U && position.column > 1) {
-    --position.column;
-  }
+  const bool is_inside = byte < text_.size() && is_continuation(byte_at(text_, byte));
+  if (is_inside && position.column > 1) --position.column;
   return position;
 }
 
@@ -55,29 +95,24 @@ std::size_t utf8_length(std::string_view text, std::size_t byte) {
   const std::uint8_t first = byte_at(text, byte);
   if (first < 0x80) return 1;
   std::size_t length = 0;
-  std::uint32_t code = 0;
   std::uint32_t least = 0;
   if ((first & 0xE0U) == 0xC0U) {
     length = 2;
-    code = first & 0x1FU;
     least = 0x80;
   } else if ((first & 0xF0U) == 0xE0U) {
     length = 3;
-    code = first & 0x0FU;
     least = 0x800;
   } else if ((first & 0xF8U) == 0xF0U) {
     length = 4;
-    code = first & 0x07U;
     least = 0x10000;
   } else {
     return 0;
   }
   if (byte + length > text.size()) return 0;
   for (std::size_t index = 1; index < length; ++index) {
-    const std::uint8_t next = byte_at(text, byte + index);
-    if ((next & 0xC0U) != 0x80U) return 0;
-    code = (code << 6) | (next & 0x3FU);
+    if (!is_continuation(byte_at(text, byte + index))) return 0;
   }
+  const std::uint32_t code = code_point(text, byte, length);
   const bool is_surrogate = code >= 0xD800 && code < 0xE000;
   return code < least || code > 0x10FFFF || is_surrogate ? 0 : length;
 }
@@ -94,7 +129,7 @@ std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string
   bool in_indent = true;
   for (std::size_t index = 0; index < text.size();) {
     if (const auto fault = fault_of(text, index, in_indent)) {
-      const TextPosition at = position_of(text, index);
+      const TextPosition at = TextPositions(text).at(index);
       return Problem{file, at.line, at.column, fault->first, fault->second};
     }
     in_indent = text[index] == '\n' || (in_indent && text[index] == ' ');

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "trainer/config/load.h"
 
@@ -15,7 +16,20 @@ struct TextPosition {
   int line = 1;
   int column = 1;
 };
-TextPosition position_of(std::string_view text, std::size_t byte);
+
+// Positions of many bytes of one text, which outlives this: each costs the same in a long text as
+// in a short one, so that a hostile file is told of as fast as any.
+class TextPositions {
+ public:
+  explicit TextPositions(std::string_view text);
+  TextPosition at(std::size_t byte) const;
+
+ private:
+  static constexpr std::size_t kStride = 1024;
+
+  std::string_view text_;
+  std::vector<TextPosition> marks_;  // Of every kStride-th byte.
+};
 
 // The length in bytes of the UTF-8 character at `byte`; 0 when there is none (an overlong form, a
 // surrogate, a stray or missing continuation, a code point above 10FFFF).

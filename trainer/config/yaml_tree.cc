@@ -41,7 +41,7 @@ bool is_closed(std::string_view text) {
 class TreeBuilder : public YAML::EventHandler {
  public:
   TreeBuilder(std::string_view text, const std::string& file, std::vector<Problem>& problems)
-      : text_(text), file_(file), problems_(problems) {}
+      : text_(text), positions_(text), file_(file), problems_(problems) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) {
@@ -101,14 +101,14 @@ class TreeBuilder : public YAML::EventHandler {
     return std::min(static_cast<std::size_t>(std::max(mark.pos, 0)), text_.size());
   }
   [[noreturn]] void stop(const YAML::Mark& mark, std::string what, std::string fix) const {
-    const TextPosition at = position_of(text_, byte_of(mark));
+    const TextPosition at = positions_.at(byte_of(mark));
     throw Unreadable{Problem{file_, at.line, at.column, std::move(what), std::move(fix)}};
   }
   YamlNode node_at(const YAML::Mark& mark, YamlNode::Kind kind) {
     if (++nodes_ > kMostNodes) {
       stop(mark, str("more than ", kMostNodes, " values"), "is this the right file?");
     }
-    const TextPosition at = position_of(text_, byte_of(mark));
+    const TextPosition at = positions_.at(byte_of(mark));
     YamlNode node;
     node.kind = kind;
     node.line = at.line;
@@ -191,11 +191,12 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  // A config has about a hundred; places are counted from the start for each.
+  // A config has about a hundred.
   static constexpr int kMostNodes = 2000;
   static constexpr std::size_t kMostProblems = 100;
 
   std::string_view text_;
+  const TextPositions positions_;
   const std::string& file_;
   std::vector<Problem>& problems_;
   std::vector<Open> open_;
@@ -209,7 +210,7 @@ Problem problem_of(const YAML::Exception& error, std::string_view text, const st
   const TextPosition at =
       error.mark.is_null()
           ? TextPosition{}
-          : position_of(text, static_cast<std::size_t>(std::max(error.mark.pos, 0)));
+          : TextPositions(text).at(static_cast<std::size_t>(std::max(error.mark.pos, 0)));
   Problem problem{file, at.line, at.column, str("not YAML: ", error.msg),
                   "check brackets, quotes, colons and the indentation around here"};
   if (error.msg.find("anchor is not defined") != std::string::npos) {

@@ -84,7 +84,8 @@ void together(Communicator& group, const std::function<void()>& body) {
   throw AgreedError(Error(code, problem, fix), root);
 }
 
-void require_same(Communicator& group, const std::string& text, const std::string& what) {
+void require_same(Communicator& group, const std::string& text, const std::string& what,
+                  const Explain& explain) {
   const std::vector<std::string> texts = gather_texts(group, text);
   std::map<std::string, std::vector<int>> holders;
   for (int rank = 0; rank < group.size(); ++rank) {
@@ -95,13 +96,26 @@ void require_same(Communicator& group, const std::string& text, const std::strin
     return a.second.size() < b.second.size();
   });
   std::string others;
-  for (const auto& [key, ranks] : holders) {
-    if (key == most->first) continue;
-    for (const int rank : ranks) others += str(others.empty() ? "" : ", ", rank);
+  for (const auto& [other, ranks] : holders) {
+    if (other == most->first) continue;
+    others += str(others.empty() ? "" : "; ", ranks_text(ranks),
+                  ranks.size() == 1 ? " has" : " have", " another ", what);
+    if (explain) others += str(": ", explain(most->first, other));
   }
-  throw AgreedError(Error(ExitCode::kUsage, str("ranks ", others, " have another ", what),
-                          "give every rank the same files, options and program"),
-                    0);
+  throw AgreedError(
+      Error(ExitCode::kUsage, others, "give every rank the same files, options and program"), 0);
+}
+
+std::string ranks_text(const std::vector<int>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  for (std::size_t first = 0; first < ranks.size();) {
+    std::size_t last = first;
+    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
+    text += str(first == 0 ? "" : ", ", ranks[first]);
+    if (last > first) text += str(last == first + 1 ? ", " : "-", ranks[last]);
+    first = last + 1;
+  }
+  return text;
 }
 
 }  // namespace cloze

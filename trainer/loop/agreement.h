@@ -34,8 +34,15 @@ std::vector<std::string> gather_texts(Communicator& group, const std::string& te
 // The root's text.
 std::string broadcast_text(Communicator& group, const std::string& text, int root);
 
+// What tells the most frequent text and another one apart, for a message.
+using Explain = std::function<std::string(const std::string& most, const std::string& other)>;
+
 // kUsage on every rank unless all have the same text; names the ranks that differ from most.
-void require_same(Communicator& group, const std::string& text, const std::string& what);
+void require_same(Communicator& group, const std::string& text, const std::string& what,
+                  const Explain& explain = nullptr);
+
+// "rank 2", "ranks 0-3, 7". Rising numbers.
+std::string ranks_text(const std::vector<int>& ranks);
 
 // The largest of the ranks' numbers.
 std::int64_t largest_of(Communicator& group, std::int64_t number);

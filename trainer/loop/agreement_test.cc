@@ -68,10 +68,33 @@ TEST(AgreementTest, TheRanksThatDifferAreNamed) {
       require_same(*groups.world, rank == 2 ? "other" : "same", "config");
       ADD_FAILURE() << "rank " << rank << " went on";
     } catch (const AgreedError& error) {
-      EXPECT_EQ(error.problem(), "ranks 2 have another config");
+      EXPECT_EQ(error.problem(), "rank 2 has another config");
       EXPECT_EQ(error.code(), ExitCode::kUsage);
     }
   });
+}
+
+TEST(AgreementTest, EveryMinorityIsNamedWithWhatItHas) {
+  run_ranks(5, [](LocalWorld& world, int rank) {
+    const Groups groups = connect_local(Mesh({.data = 5}), world, rank, 1);
+    const std::vector<std::string> texts = {"b", "a", "a", "b", "c"};
+    try {
+      require_same(*groups.world, rank == 2 ? "b" : texts[static_cast<std::size_t>(rank)], "seed",
+                   [](const std::string& most, const std::string& other) {
+                     return str(other, " instead of ", most);
+                   });
+      ADD_FAILURE() << "rank " << rank << " went on";
+    } catch (const AgreedError& error) {
+      EXPECT_EQ(error.problem(),
+                "rank 1 has another seed: a instead of b; rank 4 has another seed: c instead of b");
+    }
+  });
+}
+
+TEST(AgreementTest, RanksAreWrittenAsRanges) {
+  EXPECT_EQ(ranks_text({3}), "rank 3");
+  EXPECT_EQ(ranks_text({0, 1}), "ranks 0, 1");
+  EXPECT_EQ(ranks_text({0, 1, 2, 5, 7, 8, 9}), "ranks 0-2, 5, 7-9");
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ checkpoint::State state_message(TrainingState& state, const Progress& progress,
   message.set_tokenizer_digest(facts.tokenizer_digest);
   message.set_seed(state.run().run().seed());
   (*message.mutable_algorithm_versions())["random"] = 1;
+  message.mutable_numerics()->insert(facts.numerics.begin(), facts.numerics.end());
   const LossScaler::State& scaler = state.scaler().state();
   message.mutable_loss_scaler()->set_scale(scaler.scale);
   message.mutable_loss_scaler()->set_good_steps(scaler.clean_steps);

@@ -11,6 +11,7 @@
 #include "trainer/checkpoint/checkpoint_reader.h"
 #include "trainer/checkpoint/checkpoint_writer.h"
 #include "trainer/checkpoint/weight_source.h"
+#include "trainer/loop/numerics.h"
 #include "trainer/loop/training_state.h"
 
 namespace cloze {
@@ -32,6 +33,7 @@ struct RunFacts {
   std::string config_yaml;
   std::string dataset_fingerprint;
   std::string tokenizer_digest;
+  Numerics numerics;
 };
 
 // Writes RUN/checkpoints/step-N. All ranks call it; all throw the same AgreedError on failure,

@@ -59,7 +59,8 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
     if (run.validation().interval() > 0) {
       validation_ = open_split(run, Split::kValidation, tokenizer);
     }
-    facts_ = {resolved_yaml(run), train_->fingerprint(), tokenizer.digest()};
+    facts_ = {resolved_yaml(run, options_.origin), train_->fingerprint(), tokenizer.digest(),
+              options_.numerics.facts};
     plan_.emplace(batch_plan_options(run.batch()));
   });
   place_.phase = "model";
@@ -123,7 +124,6 @@ void Trainer::resume() {
     together(*groups_.world, [&] { check_config_of(found); });
     try {
       progress_ = load_checkpoint(*state_, found);
-      print_changes();
       return;
     } catch (const AgreedError& error) {
       const auto step = step_of_folder(std::filesystem::path(found).filename().string());
@@ -160,6 +160,12 @@ void Trainer::check_config_of(const std::filesystem::path& step_folder) {
                 str(step_folder.string(), " holds no config that can be read"),
                 "use a checkpoint of this version");
   changes_ = find_differences(before, run_);
+  Numerics recorded;
+  for (const auto& [name, value] : checkpoint.state().numerics()) recorded[name] = value;
+  numerics_changes_.clear();
+  // A checkpoint that was not written by a run, such as an imported one, has none.
+  if (!recorded.empty()) numerics_changes_ = find_changes(recorded, facts_.numerics);
+  print_changes();  // All of them, also when some are refused.
   check_differences(changes_, options_.allowed_changes);
   CLOZE_REQUIRE(checkpoint.state().dataset_fingerprint() == facts_.dataset_fingerprint ||
                     std::any_of(changes_.begin(), changes_.end(),
@@ -174,6 +180,10 @@ void Trainer::check_config_of(const std::filesystem::path& step_folder) {
 void Trainer::print_changes() {
   Console console(leads(), run_.run().steps());
   for (const Difference& change : changes_) console.line("config: " + text_of(change));
+  for (const NumericsChange& change : numerics_changes_) {
+    console.warning(str("numerics: ", text_of(change),
+                        "; the last bits may differ from those of a run that never stopped"));
+  }
 }
 
 StepReport Trainer::one_step() {
@@ -267,6 +277,16 @@ ExitCode Trainer::run() {
                                   {"key", change.key},
                                   {"before", change.before},
                                   {"after", change.after}});
+  }
+  for (const NumericsChange& change : numerics_changes_) {
+    log_->event("numerics_change", {{"step", progress_.step},
+                                    {"name", change.name},
+                                    {"before", change.before},
+                                    {"after", change.after}});
+  }
+  for (const std::string& name : options_.numerics.mixed) {
+    log_->console().warning(str("the ranks differ in ", name, ": ", facts_.numerics.at(name),
+                                "; the last bits depend on which rank runs where"));
   }
   std::int64_t saved_step = progress_.step;
   while (progress_.step < run_.run().steps()) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +33,9 @@ enum class Resume : std::uint8_t {
 
 struct TrainOptions {
   Resume resume = Resume::kAuto;
-  std::vector<std::string> allowed_changes;  // Keys that may differ from the checkpoint's config.
+  std::vector<std::string> allowed_changes;   // Keys that may differ from the checkpoint's config.
+  std::map<std::string, std::string> origin;  // Of each key of the config, as in LoadedConfig.
+  JobNumerics numerics;                       // Of this job's ranks.
 };
 
 // Where a job is, for the line that tells of its failure.
@@ -78,7 +81,8 @@ class Trainer {
   std::unique_ptr<SampleSource> validation_;
   RunFacts facts_;
   Progress progress_;
-  std::vector<Difference> changes_;  // Of the config against the checkpoint's.
+  std::vector<Difference> changes_;               // Of the config against the checkpoint's.
+  std::vector<NumericsChange> numerics_changes_;  // Of this job against the checkpoint's.
   std::unique_ptr<TrainingState> state_;
   std::unique_ptr<Loader> loader_;
   std::optional<BatchPlan> plan_;
