@@ -41,13 +41,17 @@ Json fields_of(const ShardManifest& manifest) {
   return fields;
 }
 
+// What a stranger wrote is read into a map with fast look-up: in one that keeps the order, a
+// million keys take hours.
+using ReadJson = nlohmann::json;
+
 // Reads typed fields; the first that is absent or of another type is named.
 class FieldReader {
  public:
-  FieldReader(const Json& json, const std::filesystem::path& path) : json_(json), path_(path) {}
+  FieldReader(const ReadJson& json, const std::filesystem::path& path) : json_(json), path_(path) {}
 
   std::int64_t number(const char* key) const {
-    const Json& value = at(key);
+    const ReadJson& value = at(key);
     if (!value.is_number_integer() ||
         (value.is_number_unsigned() &&
          value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()})) {
@@ -56,17 +60,17 @@ class FieldReader {
     return value.get<std::int64_t>();
   }
   std::string text(const char* key) const {
-    const Json& value = at(key);
+    const ReadJson& value = at(key);
     if (!value.is_string()) refuse(str("\"", key, "\" is not a string"));
     return value.get<std::string>();
   }
   ContentDigest digest(const char* key) const { return digest_in(at(key), key); }
   std::vector<ContentDigest> digests(const char* key) const {
-    const Json& values = at(key);
+    const ReadJson& values = at(key);
     if (!values.is_array()) refuse(str("\"", key, "\" is not a list"));
     std::vector<ContentDigest> result;
     result.reserve(values.size());
-    for (const Json& value : values) result.push_back(digest_in(value, key));
+    for (const ReadJson& value : values) result.push_back(digest_in(value, key));
     return result;
   }
   [[noreturn]] void refuse(const std::string& what) const {
@@ -76,19 +80,19 @@ class FieldReader {
   }
 
  private:
-  const Json& at(const char* key) const {
+  const ReadJson& at(const char* key) const {
     const auto found = json_.find(key);
     if (found == json_.end()) refuse(str("\"", key, "\" is missing"));
     return *found;
   }
-  ContentDigest digest_in(const Json& value, const char* key) const {
+  ContentDigest digest_in(const ReadJson& value, const char* key) const {
     std::optional<ContentDigest> digest;
     if (value.is_string()) digest = digest_from_hex(value.get_ref<const std::string&>());
     if (!digest) refuse(str("\"", key, "\" is not made of 32 hexadecimal digits"));
     return *digest;
   }
 
-  const Json& json_;
+  const ReadJson& json_;
   const std::filesystem::path& path_;
 };
 
@@ -118,7 +122,7 @@ bool is_manifest(std::string_view start) {
 }
 
 ShardManifest parse_manifest(const std::string& text, const std::filesystem::path& path) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const ReadJson json = ReadJson::parse(text, nullptr, /*allow_exceptions=*/false);
   const FieldReader fields(json, path);
   if (!json.is_object()) fields.refuse("not a manifest of a shard pair: no JSON object");
   if (fields.text("format") != kFormat) {

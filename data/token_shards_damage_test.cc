@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -272,6 +273,16 @@ TEST_F(TokenShardsDamageTest, VerifyComparesIdsAndDocumentEndsWithTheManifest) {
   manifest.vocab_size = 299;
   write_text(folder_ / "a.json", write_manifest(manifest));
   expect_refused("outside of the vocabulary of 299");
+}
+
+TEST(ShardManifestTest, ManyKeysAreRefusedInTheTimeThatReadingThemTakes) {
+  std::string text = "{";
+  for (int key = 0; key < 200'000; ++key) text += str("\"", key, "\":0,");
+  text += "\"format\":0}";
+  const std::clock_t start = std::clock();
+  expect_error(ExitCode::kBadInput, "\"format\" is not a string",
+               [&] { parse_manifest(text, "a.json"); });
+  EXPECT_LT(std::clock() - start, 5 * CLOCKS_PER_SEC);  // Comparing all with all takes minutes.
 }
 
 }  // namespace

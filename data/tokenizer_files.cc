@@ -26,6 +26,8 @@ using simdjson::dom::object;
 constexpr std::int64_t kLargestFile = std::int64_t{64} << 20;
 constexpr std::size_t kDeepestNesting = 32;
 constexpr std::int64_t kIdLimit = std::int64_t{1} << 22;  // Far above any vocabulary in use.
+// Ids that may stand for nothing: tables go up to the largest, whatever the file's size.
+constexpr std::int64_t kHolesAllowed = std::int64_t{1} << 14;
 constexpr const char* kFileName = "tokenizer.json";
 constexpr const char* kConfigName = "tokenizer_config.json";
 constexpr std::int64_t kModelMaxLength = 131072;  // As published GLM-4 folders say.
@@ -62,6 +64,7 @@ class Reader {
   std::string read_pre_tokenizer(object root) const;
   void check_byte_level(object pre_tokenizer, bool uses_regex) const;
   void read_vocabulary(object model);
+  void check_holes() const;
   void read_merges(object model);
   std::pair<std::string_view, std::string_view> names_of_merge(element merge,
                                                                std::size_t rank) const;
@@ -133,6 +136,7 @@ TokenizerContent Reader::read() {
   content_.ignore_merges = flag(model, "ignore_merges", false, "model");
   read_added_tokens(root);
   read_vocabulary(model);
+  check_holes();
   read_merges(model);
   return std::move(content_);
 }
@@ -233,6 +237,15 @@ void Reader::read_vocabulary(object model) {
     if (!piece_ids_.contains(single)) {
       bad(str("vocab lacks \"", to_byte_level(single), "\", the piece of byte ", byte));
     }
+  }
+}
+
+void Reader::check_holes() const {
+  std::int32_t largest = content_.pieces.back().id;
+  if (!added_ids_.empty()) largest = std::max(largest, content_.added_tokens.back().id);
+  const auto tokens = std::ssize(content_.pieces) + std::ssize(content_.added_tokens);
+  if (largest >= 2 * tokens + kHolesAllowed) {
+    bad(str("its largest id is ", largest, ", for ", tokens, " tokens"));
   }
 }
 

@@ -203,6 +203,16 @@ TEST_F(TokenizerFilesTest, RefusesIdsThatAreTakenNegativeOrAbsurd) {
   expect_refused([](json& file) { vocab_of(file)["<sop>"] = 700; }, "has id 700 in vocab");
 }
 
+TEST_F(TokenizerFilesTest, RefusesIdsThatAreMostlyHoles) {
+  const auto with_last_id = [](std::int32_t id) {
+    return [id](json& file) { vocab_of(file)["zzzz"] = id; };
+  };
+  EXPECT_EQ(read_changed(with_last_id(16'000)).pieces.back().id, 16'000);
+  expect_refused(with_last_id(4'000'000), "its largest id is 4000000, for 611 tokens");
+  expect_refused([](json& file) { file["added_tokens"][1]["id"] = 4'000'000; },
+                 "its largest id is 4000000, for 610 tokens");
+}
+
 TEST_F(TokenizerFilesTest, RefusesPiecesThatStandTwiceOrAreMissingOrMisspelt) {
   std::string text = golden_json().dump();
   const std::string key = "\"!\":0";

@@ -30,7 +30,12 @@ def git(*arguments):
 def write_database():
     """The compile commands, with the header itself where GCC has its own precompiled form."""
     commands = []
-    for entry in json.loads((ROOT / "build/release/compile_commands.json").read_text()):
+    entries = json.loads((ROOT / "build/release/compile_commands.json").read_text())
+    fuzz = ROOT / "build/fuzz/compile_commands.json"
+    if fuzz.exists():  # The fuzz targets are built there alone.
+        entries += [entry for entry in json.loads(fuzz.read_text())
+                    if entry["file"].startswith(str(ROOT / "tests/fuzz"))]
+    for entry in entries:
         path = pathlib.Path(entry["file"])
         ours = path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "build")
         if path.suffix != ".cc" or not ours:

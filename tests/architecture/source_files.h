@@ -23,7 +23,7 @@ inline SourceFile read_source(const std::filesystem::path& root, const std::stri
 }
 
 // Text files that people write: code, protos, build files, scripts, pages. In order of paths.
-// Goldens are data, and so are not among them.
+// Goldens and seeds are data, and so are not among them.
 inline std::vector<SourceFile> read_sources(const std::filesystem::path& root) {
   namespace fs = std::filesystem;
   constexpr std::string_view kFolders[] = {"parallel", "data",  "trainer", "configs", "scripts",
@@ -42,6 +42,7 @@ inline std::vector<SourceFile> read_sources(const std::filesystem::path& root) {
       const std::string path = entry.path().lexically_relative(root).string();
       const std::string kind = entry.path().extension().string();
       if (entry.is_regular_file() && path.find("golden/") == std::string::npos &&
+          !path.starts_with("tests/fuzz/seeds/") &&
           path.find("__pycache__") == std::string::npos && std::ranges::count(kKinds, kind) > 0) {
         paths.push_back(path);
       }

@@ -1,0 +1,74 @@
+// What the fuzz targets share: properties that must hold, errors of the documented kind, files.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+
+namespace cloze::fuzz {
+
+// Ends the process when a property does not hold, so that the fuzzer keeps the input.
+inline void require(bool holds, std::string_view property,
+                    const std::source_location& place = std::source_location::current()) {
+  if (holds) return;
+  std::cerr << place.file_name() << ":" << place.line() << ": does not hold: " << property << "\n";
+  std::abort();
+}
+
+// What `parse` gives; nothing when it refuses its input as documented: by an Error of `code` that
+// says what is wrong and how to fix it. Any other exception passes, and ends the process.
+template <typename Parse>
+std::optional<std::invoke_result_t<Parse>> parsed(ExitCode code, const Parse& parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    require(error.code() == code, error.what());
+    require(!error.problem().empty() && !error.fix().empty(), "an error says what and how to fix");
+    return std::nullopt;
+  }
+}
+
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+// A folder of this process. It lies where TMPDIR says, which scripts/fuzz makes memory.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "cloze-fuzz-XXXXXX").string();
+    require(::mkdtemp(name.data()) != nullptr, "a scratch folder can be made");
+    path_ = name;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Makes or replaces a file of the folder.
+  std::filesystem::path write(std::string_view name, std::string_view content) const {
+    const std::filesystem::path path = path_ / name;
+    File file = File::create(path);
+    file.write(content);
+    file.close();
+    return path;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace cloze::fuzz
