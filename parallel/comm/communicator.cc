@@ -1,4 +1,5 @@
-// The checks that every collective passes, and groups of one, which need no backend.
+// The checks that every collective passes, its record in the trace, and groups of one, which need
+// no backend.
 #include "parallel/comm/communicator.h"
 
 #include <cstdio>
@@ -119,16 +120,29 @@ void Work::give_up() noexcept {
   (void)new std::vector<at::Tensor>(std::move(tensors_));
 }
 
-bool Work::test() { return !pending_ || pending_->test(); }
+Work Work::traced(const CallTrace& call) && {
+  call_ = call;
+  if (!pending_) call_.done();
+  return std::move(*this);
+}
+
+bool Work::test() {
+  if (!pending_) return true;
+  if (!pending_->test()) return false;
+  call_.done();
+  return true;
+}
 
 void Work::wait() {
   if (!pending_) return;
+  const TraceSpan blocked(call_);
   try {
     pending_->wait();
   } catch (...) {
     give_up();
     throw;
   }
+  call_.done();
   pending_.reset();
   tensors_.clear();
 }
@@ -143,7 +157,8 @@ Work Communicator::all_reduce(at::Tensor tensor, ReduceOp op) {
   check_tensor(*this, "all_reduce", tensor);
   check_summable(*this, "all_reduce", tensor);
   if (size_ == 1 || tensor.numel() == 0) return {};
-  return do_all_reduce(std::move(tensor), op);
+  const CallTrace call = open_call("all_reduce", tensor);
+  return do_all_reduce(std::move(tensor), op).traced(call);
 }
 
 Work Communicator::all_gather(at::Tensor output, at::Tensor input) {
@@ -152,7 +167,8 @@ Work Communicator::all_gather(at::Tensor output, at::Tensor input) {
   check_in_place(*this, "all_gather", output, input);
   if (size_ == 1) copy_bytes(output, input);
   if (size_ == 1 || input.numel() == 0) return {};
-  return do_all_gather(std::move(output), std::move(input));
+  const CallTrace call = open_call("all_gather", output);
+  return do_all_gather(std::move(output), std::move(input)).traced(call);
 }
 
 Work Communicator::reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) {
@@ -162,7 +178,8 @@ Work Communicator::reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp 
   check_in_place(*this, "reduce_scatter", input, output);
   if (size_ == 1) copy_bytes(output, input);
   if (size_ == 1 || output.numel() == 0) return {};
-  return do_reduce_scatter(std::move(output), std::move(input), op);
+  const CallTrace call = open_call("reduce_scatter", input);
+  return do_reduce_scatter(std::move(output), std::move(input), op).traced(call);
 }
 
 Work Communicator::all_to_all(at::Tensor output, at::Tensor input,
@@ -184,7 +201,8 @@ Work Communicator::all_to_all(at::Tensor output, at::Tensor input,
     return {};
   }
   check_apart(*this, "all_to_all", output, input);
-  return do_all_to_all(std::move(output), std::move(input), output_rows, input_rows);
+  const CallTrace call = open_call("all_to_all", input);
+  return do_all_to_all(std::move(output), std::move(input), output_rows, input_rows).traced(call);
 }
 
 Work Communicator::broadcast(at::Tensor tensor, int root) {
@@ -193,7 +211,8 @@ Work Communicator::broadcast(at::Tensor tensor, int root) {
               str(name_, ".broadcast: root ", root, " of a group of ", size_),
               "the root is a rank of the group");
   if (size_ == 1 || tensor.numel() == 0) return {};
-  return do_broadcast(std::move(tensor), root);
+  const CallTrace call = open_call("broadcast", tensor);
+  return do_broadcast(std::move(tensor), root).traced(call);
 }
 
 Work Communicator::exchange(std::span<const Transfer> sends, std::span<const Transfer> receives) {
@@ -230,11 +249,45 @@ Work Communicator::exchange(std::span<const Transfer> sends, std::span<const Tra
     copy_bytes(from_self[i]->tensor, to_self[i]->tensor);
   }
   if (to_others.empty() && from_others.empty()) return {};
-  return do_exchange(to_others, from_others);
+  const CallTrace call = open_exchange(to_others, from_others);
+  return do_exchange(to_others, from_others).traced(call);
 }
 
 void Communicator::barrier() {
-  if (size_ > 1) do_barrier();
+  if (size_ == 1) return;
+  const CallTrace call = open_call("barrier", {});
+  const TraceSpan blocked(call);
+  do_barrier();
+  call.done();
+}
+
+void Communicator::record_into(Trace& trace, std::vector<int> members) {
+  CLOZE_CHECK(static_cast<int>(members.size()) == size_,
+              str(name_, ": ", members.size(), " members of a group of ", size_),
+              "give the world rank of each member");
+  trace_group_ = trace.add_group(name_, rank_, std::move(members));
+  trace_ = &trace;
+}
+
+CallTrace Communicator::open_call(TraceName name, const at::Tensor& whole) const {
+  if (trace_ == nullptr || !trace_->is_on()) return {};
+  const auto bytes = whole.defined() ? static_cast<std::int64_t>(whole.nbytes()) : 0;
+  return trace_->open_call(trace_group_, name, bytes);
+}
+
+CallTrace Communicator::open_exchange(std::span<const Transfer> sends,
+                                      std::span<const Transfer> receives) const {
+  CallTrace call;
+  if (trace_ == nullptr || !trace_->is_on()) return call;
+  for (const auto& [tensor, peer] : sends) {
+    trace_->open_message(call, trace_group_, TraceKind::kSend, peer,
+                         static_cast<std::int64_t>(tensor.nbytes()));
+  }
+  for (const auto& [tensor, peer] : receives) {
+    trace_->open_message(call, trace_group_, TraceKind::kReceive, peer,
+                         static_cast<std::int64_t>(tensor.nbytes()));
+  }
+  return call;
 }
 
 }  // namespace cloze

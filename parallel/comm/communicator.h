@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel/trace/trace.h"
+
 namespace cloze {
 
 enum class ReduceOp : std::uint8_t { kSum, kMax };
@@ -47,12 +49,16 @@ class [[nodiscard]] Work {
   // Throws Error kTransient when the deadline passes or a rank is lost; the Work is then spent.
   void wait();
 
+  // The same, with its end and what wait() blocks for recorded.
+  Work traced(const CallTrace& call) &&;
+
  private:
   // Lets go of a call that will not be finished; see above for what leaks.
   void give_up() noexcept;
 
   std::unique_ptr<Pending> pending_;
   std::vector<at::Tensor> tensors_;
+  CallTrace call_;
 };
 
 // One side of a point-to-point transfer, for exchange().
@@ -98,10 +104,19 @@ class Communicator {
   // Returns when every rank has called it.
   void barrier();
 
+  // Calls from now on are recorded while the trace is on, until stop_recording().
+  // `members`: the world ranks of the group, in its order.
+  void record_into(Trace& trace, std::vector<int> members);
+  void stop_recording() { trace_ = nullptr; }
+
  private:
-  // The public calls check shapes and devices once, then come here. A backend moves bytes and
-  // checks nothing. Never called for a group of one, for a transfer to oneself, or, but for
-  // all_to_all and exchange, with empty tensors.
+  CallTrace open_call(TraceName name, const at::Tensor& whole) const;
+  CallTrace open_exchange(std::span<const Transfer> sends,
+                          std::span<const Transfer> receives) const;
+
+  // The public calls check shapes and devices once and record the call, then come here. A backend
+  // moves bytes and checks nothing. Never called for a group of one, for a transfer to oneself, or,
+  // but for all_to_all and exchange, with empty tensors.
   virtual Work do_all_reduce(at::Tensor tensor, ReduceOp op) = 0;
   virtual Work do_all_gather(at::Tensor output, at::Tensor input) = 0;
   virtual Work do_reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;
@@ -115,6 +130,8 @@ class Communicator {
   const std::string name_;
   const int rank_;
   const int size_;
+  Trace* trace_ = nullptr;
+  int trace_group_ = 0;  // Of this group in the trace.
 };
 
 }  // namespace cloze

@@ -1,5 +1,8 @@
 #include "parallel/comm/groups.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -70,6 +73,21 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// In one order on all ranks.
+std::vector<Communicator*> all_of(const Groups& groups) {
+  return {groups.world.get(),   groups.tensor.get(),           groups.data.get(),
+          groups.context.get(), groups.pipeline_forward.get(), groups.pipeline_backward.get(),
+          groups.model.get(),   groups.embedding.get(),        groups.kv_replicas.get()};
+}
+
+// The members of a group, asked from themselves.
+std::vector<int> members_of(Communicator& group, int world_rank) {
+  at::Tensor all = at::empty({group.size()}, at::kLong);
+  group.all_gather(all, at::full({1}, world_rank, at::kLong)).wait();
+  const auto* ranks = all.const_data_ptr<std::int64_t>();
+  return {ranks, ranks + group.size()};
+}
+
 // How many tasks the launcher says it started, when it says so.
 int launched_tasks() {
   // Of srun the tasks of this step: the allocation's count is there without a launch, too.
@@ -81,6 +99,16 @@ int launched_tasks() {
 }
 
 }  // namespace
+
+void record_calls(const Groups& groups, Trace& trace) {
+  for (Communicator* group : all_of(groups)) {
+    group->record_into(trace, members_of(*group, groups.world_rank));
+  }
+}
+
+void stop_recording(const Groups& groups) {
+  for (Communicator* group : all_of(groups)) group->stop_recording();
+}
 
 int threads_of_environment() {
   const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)

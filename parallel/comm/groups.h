@@ -42,6 +42,11 @@ Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas);
 // The same for the thread that is `rank` of `world`.
 Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas);
 
+// Records the calls of all groups while the trace is on. Every rank of the world calls it.
+void record_calls(const Groups& groups, Trace& trace);
+// The trace is about to end its life.
+void stop_recording(const Groups& groups);
+
 // Throws Error kUsage when MPI sees `world_size` ranks, the launcher says it started
 // `num_launched`, and that is not what the mesh needs.
 void check_launch(const Mesh& mesh, int world_size, int num_launched);

@@ -27,6 +27,7 @@ void Stash::check_holds(std::size_t count) const {
 
 void WeightGradients::add_product(ParameterGroup& group, const at::Tensor& dy,
                                   const at::Tensor& x) const {
+  const TraceSpan recorded = span();
   at::Tensor& sum = group.main_grad;
   if (x.scalar_type() == sum.scalar_type()) {
     at::addmm_out(sum, sum, dy.t(), x);

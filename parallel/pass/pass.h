@@ -14,6 +14,7 @@
 
 #include "parallel/pass/key_value_cache.h"
 #include "parallel/pass/parameter.h"
+#include "parallel/trace/trace.h"
 
 namespace cloze {
 
@@ -55,16 +56,22 @@ class WeightGradients {
   using OnReady = std::function<void(ParameterGroup&)>;
 
   WeightGradients() = default;
-  WeightGradients(OnReady on_ready, bool last) : on_ready_(std::move(on_ready)), last_(last) {}
+  // `details` tell whose microbatch it is, when there is a trace.
+  WeightGradients(OnReady on_ready, bool last, Trace* trace = nullptr, TraceDetails details = {})
+      : on_ready_(std::move(on_ready)), last_(last), trace_(trace), details_(details) {}
 
   // main_grad += dy^T x for a weight [out, in]; dy [tokens, out], x [tokens, in].
   void add_product(ParameterGroup& group, const at::Tensor& dy, const at::Tensor& x) const;
+  // Records that the gradient of a weight is being computed; add_product() does it itself.
+  TraceSpan span() const { return {trace_, "weight gradient", details_}; }
   // Says that all gradients of the group have been added for this microbatch.
   void ready(ParameterGroup& group) const;
 
  private:
   OnReady on_ready_;
   bool last_ = false;
+  Trace* trace_ = nullptr;
+  TraceDetails details_;
 };
 
 struct Pass {

@@ -67,5 +67,21 @@ TEST(WeightGradientsTest, OnlyTheLastMicrobatchMakesAGradientReady) {
   EXPECT_EQ(ready, std::vector<ParameterGroup*>{&group});
 }
 
+TEST(WeightGradientsTest, EachProductIsASpanOfItsMicrobatch) {
+  ParameterTable table;
+  ParameterGroup& group = add_weight(table);
+  table.allocate(at::kFloat);
+  Trace trace;
+  trace.begin();
+  const WeightGradients gradients({}, /*last=*/false, &trace, {.stage = 1, .microbatch = 4});
+  gradients.add_product(group, at::ones({5, 3}), at::ones({5, 2}));
+  trace.end();
+  ASSERT_EQ(trace.events().size(), 1U);
+  EXPECT_STREQ(trace.events()[0].name, "weight gradient");
+  EXPECT_EQ(trace.events()[0].stage, 1);
+  EXPECT_EQ(trace.events()[0].microbatch, 4);
+  EXPECT_TRUE(at::all(group.main_grad == 5).item<bool>());
+}
+
 }  // namespace
 }  // namespace cloze

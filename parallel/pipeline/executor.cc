@@ -74,7 +74,7 @@ class Outbox {
 class Executor {
  public:
   Executor(const Schedule& schedule, int rank, Stage& stage, Communicator& forward_direction,
-           Communicator& backward_direction)
+           Communicator& backward_direction, Trace* trace)
       : actions_(schedule.ranks.at(rank)),
         rank_(rank),
         is_first_(rank == 0),
@@ -82,6 +82,7 @@ class Executor {
         stage_(stage),
         forward_direction_(forward_direction),
         backward_direction_(backward_direction),
+        trace_(trace),
         inputs_(forward_direction, rank - 1),
         gradients_(backward_direction, rank + 1) {
     for (const PipelineAction& action : actions_) {
@@ -129,14 +130,28 @@ class Executor {
   void run_one(const PipelineAction& action) {
     std::vector<at::Tensor> input = take_input(action);
     if (action.kind == ActionKind::kForward) {
-      const auto output = stage_.forward(action.microbatch, std::move(input));
+      const auto output = forward(action, std::move(input));
       check_border(output, is_last_, action);
       if (!is_last_) outbox_.send(forward_direction_, rank_ + 1, output);
     } else {
-      const auto gradient = stage_.backward(action.microbatch, std::move(input));
+      const auto gradient = backward(action, std::move(input));
       check_border(gradient, is_first_, action);
       if (!is_first_) outbox_.send(backward_direction_, rank_ - 1, gradient);
     }
+  }
+
+  std::vector<at::Tensor> forward(const PipelineAction& action, std::vector<at::Tensor> input) {
+    const TraceSpan span(trace_, "forward", details_of(action));
+    return stage_.forward(action.microbatch, std::move(input));
+  }
+
+  std::vector<at::Tensor> backward(const PipelineAction& action, std::vector<at::Tensor> gradient) {
+    const TraceSpan span(trace_, "backward", details_of(action));
+    return stage_.backward(action.microbatch, std::move(gradient));
+  }
+
+  static TraceDetails details_of(const PipelineAction& action) {
+    return {.stage = action.stage, .microbatch = action.microbatch};
   }
 
   // What leaves a stage must be what the neighbour has made room for; nothing leaves at the ends.
@@ -173,6 +188,7 @@ class Executor {
   Stage& stage_;
   Communicator& forward_direction_;
   Communicator& backward_direction_;
+  Trace* const trace_;
   Inbox inputs_;
   Inbox gradients_;
   Outbox outbox_;
@@ -183,7 +199,7 @@ class Executor {
 }  // namespace
 
 void run_schedule(const Schedule& schedule, int pipeline_rank, Stage& stage,
-                  Communicator& forward_direction, Communicator& backward_direction) {
+                  Communicator& forward_direction, Communicator& backward_direction, Trace* trace) {
   for (const Communicator* group : {&forward_direction, &backward_direction}) {
     CLOZE_CHECK(
         group->size() == schedule.num_stages && group->rank() == pipeline_rank,
@@ -191,7 +207,7 @@ void run_schedule(const Schedule& schedule, int pipeline_rank, Stage& stage,
             "; the schedule has ", schedule.num_stages, " stages and this is ", pipeline_rank),
         "make the schedule for the size of the pipeline group");
   }
-  Executor(schedule, pipeline_rank, stage, forward_direction, backward_direction).run();
+  Executor(schedule, pipeline_rank, stage, forward_direction, backward_direction, trace).run();
 }
 
 }  // namespace cloze

@@ -10,6 +10,7 @@
 
 #include "parallel/comm/communicator.h"
 #include "parallel/pipeline/schedule.h"
+#include "parallel/trace/trace.h"
 
 namespace cloze {
 
@@ -37,8 +38,10 @@ class Stage {
 
 // Does schedule.ranks[pipeline_rank], one stage per rank, of a schedule that simulate() accepts.
 // The two communicators hold the same ranks, the stages in order: activations travel over the one,
-// gradients over the other. All transfers of this rank are done on return.
+// gradients over the other. All transfers of this rank are done on return. A trace tells of each
+// forward and backward.
 void run_schedule(const Schedule& schedule, int pipeline_rank, Stage& stage,
-                  Communicator& forward_direction, Communicator& backward_direction);
+                  Communicator& forward_direction, Communicator& backward_direction,
+                  Trace* trace = nullptr);
 
 }  // namespace cloze

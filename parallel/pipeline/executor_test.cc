@@ -42,6 +42,30 @@ TEST(ExecutorTest, EverySchedulesGradientsAreThoseOfThePlainLoop) {
   }
 }
 
+TEST(ExecutorTest, ATraceTellsOfEachActionInTheOrderOfTheSchedule) {
+  const Schedule schedule = one_f_one_b(3, 5);
+  run_ranks(3, [&](LocalWorld& world, int rank) {
+    const auto forward = world.communicator("pipeline_forward", world.everyone(), rank);
+    const auto backward = world.communicator("pipeline_backward", world.everyone(), rank);
+    ToyStage stage(rank, 3);
+    Trace trace;
+    trace.begin();
+    run_schedule(schedule, rank, stage, *forward, *backward, &trace);
+    trace.end();
+    std::vector<PipelineAction> told;
+    std::int64_t end = 0;
+    for (const TraceEvent& event : trace.events()) {
+      EXPECT_GE(event.begin, end);
+      end = event.end;
+      const bool goes_forward = std::string(event.name) == "forward";
+      EXPECT_TRUE(goes_forward || std::string(event.name) == "backward");
+      told.push_back({goes_forward ? ActionKind::kForward : ActionKind::kBackward, event.stage,
+                      event.microbatch});
+    }
+    EXPECT_EQ(told, schedule.ranks[rank]);
+  });
+}
+
 // Never moves a byte: writes down who asks for what.
 class RecordingCommunicator final : public Communicator {
  public:

@@ -102,6 +102,13 @@ TEST(Differences, OfAKindNeedOneAllowanceNotOneForEachKeyItDisables) {
   EXPECT_NO_THROW(check_differences(differences, {"schedule.kind"}));
 }
 
+TEST(FindDifferences, TracedStepsAreHarmless) {
+  const auto differences = changed({"log.trace=[3, 4]"});
+  ASSERT_EQ(differences.size(), 1U);
+  EXPECT_EQ(text_of(differences[0]), "log.trace: [] -> [3, 4] (harmless)");
+  EXPECT_NO_THROW(check_differences(differences, {}));
+}
+
 TEST(CheckDifferences, ListsWhatIsNotAllowedAndHowToAllowIt) {
   const auto differences =
       changed({"model.norm_eps=1e-6", "optimizer.lr=1e-4", "run.seed=3", "log.interval=4"});

@@ -58,8 +58,9 @@ class ValueReader {
     if (node.kind != YamlNode::Kind::kList) {
       const bool is_text = field_.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
       const std::string example = is_text ? str("[", node.text.empty() ? "PREFIX" : node.text, "]")
-                                  : form == config::pair ? "[0.9, 0.95]"
-                                                         : "[7, 1], or auto";
+                                  : form == config::pair            ? "[0.9, 0.95]"
+                                  : form == config::numbers_or_auto ? "[7, 1], or auto"
+                                                                    : "[10, 11]";
       report_at(node, "is no list", str("write ", example));
       return;
     }

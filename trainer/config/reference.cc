@@ -153,7 +153,8 @@ std::string type_text(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return "list of `{path, weight}` or paths";
     default:
-      return str("whole number", range.empty() ? "" : ", ", range);
+      return str(field.is_repeated() ? "list of whole numbers" : "whole number",
+                 range.empty() ? "" : ", ", range);
   }
 }
 

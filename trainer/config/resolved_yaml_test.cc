@@ -51,6 +51,7 @@ TEST(ResolvedYaml, OfUnusualValuesReadsBackToTheSameRun) {
       {"data.train=[{path: \"a, b\", weight: 0.1}, c]", "data.validation=[d]"},
       {"batch.ramp_samples=64", "batch.ramp_start=4", "batch.ramp_increment=2"},
       {"checkpoint.directory=elsewhere", "run.initial=runs/y/checkpoints"},
+      {"log.trace=[1, 2, 1000000000000]"},  // Beyond run.steps, too.
   };
   for (const auto& overrides : cases) {
     SCOPED_TRACE(overrides[0]);

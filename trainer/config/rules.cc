@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "parallel/base/check.h"
@@ -217,11 +219,22 @@ void check_model_rules(RuleList& rules) {
   }
 }
 
+void check_trace(RuleList& rules) {
+  const auto& steps = rules.run().log().trace();
+  std::set<std::int64_t> ascending(steps.begin(), steps.end());
+  std::vector<std::string> words;
+  for (const std::int64_t step : ascending) words.push_back(std::to_string(step));
+  rules.require(std::equal(steps.begin(), steps.end(), ascending.begin(), ascending.end()),
+                {"log.trace"}, "log.trace does not name each step once, in ascending order",
+                str("write [", join(words), "]"));
+}
+
 void check_training_rules(RuleList& rules) {
   check_required(rules);
   check_objective(rules);
   check_schedule(rules);
   check_data(rules);
+  check_trace(rules);
   const config::Precision& precision = rules.run().precision();
   rules.require(precision.compute() != config::Precision::fp16 ||
                     precision.min_loss_scale() <= precision.initial_loss_scale(),

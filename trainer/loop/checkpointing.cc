@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "parallel/pass/dtype_dispatch.h"
+#include "parallel/trace/trace.h"
 #include "trainer/export/open_model.h"
 #include "trainer/loop/agreement.h"
 
@@ -113,10 +114,17 @@ void save_checkpoint(TrainingState& state, const Progress& progress, const RunFa
   CheckpointSave save(directory, progress.step, progress.run_id, save_token(world));
   std::string record;
   try {
-    together(world, [&] {
-      if (world.rank() == 0) save.create_folder();
-    });
-    together(world, [&] { record = save.write_rank_file(world.rank(), pieces_to_save(state)); });
+    {
+      const TraceSpan span(state.trace(), "create folder");
+      together(world, [&] {
+        if (world.rank() == 0) save.create_folder();
+      });
+    }
+    {
+      const TraceSpan span(state.trace(), "write rank file");
+      together(world, [&] { record = save.write_rank_file(world.rank(), pieces_to_save(state)); });
+    }
+    const TraceSpan span(state.trace(), "commit");
     const std::vector<std::string> records = gather_texts(world, record);
     together(world, [&] {
       if (world.rank() == 0) save.commit(records, state_message(state, progress, facts));

@@ -28,7 +28,7 @@ Pass GlmStage::make_pass(int microbatch) {
         [&reducer, tied](ParameterGroup& group) {
           if (&group != tied) reducer.on_ready(group);  // A tied table waits for its other use.
         },
-        last);
+        last, state_.trace(), {.stage = state_.groups().at.pipeline, .microbatch = microbatch});
   }
   return pass;
 }

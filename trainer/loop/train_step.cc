@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "parallel/pipeline/schedule.h"
+#include "parallel/trace/trace.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/glm_stage.h"
 #include "trainer/optim/gradient_norm.h"
@@ -36,58 +37,88 @@ std::int64_t num_pairs(const Batch& batch) {
   return pairs;
 }
 
-void run(const Schedule& schedule, GlmStage& stage, const Groups& groups) {
+void run(const Schedule& schedule, GlmStage& stage, const TrainingState& state) {
+  const Groups& groups = state.groups();
   run_schedule(schedule, groups.at.pipeline, stage, *groups.pipeline_forward,
-               *groups.pipeline_backward);
+               *groups.pipeline_backward, state.trace());
+}
+
+// Known before backward, so that the loss is divided once.
+void count_targets(const std::vector<Batch>& batches, const TrainingState& state,
+                   StepReport& report) {
+  const TraceSpan span(state.trace(), "count targets");
+  for (const Batch& batch : batches) {
+    report.targets += batch.num_targets();
+    report.pairs += num_pairs(batch);
+  }
+  report.targets = sum_of(*state.groups().data, report.targets);
+  report.pairs = sum_of(*state.groups().data, report.pairs);
+}
+
+void reduce_gradients(TrainingState& state) {
+  const TraceSpan span(state.trace(), "reduce gradients");
+  state.sum_tied_uses();
+  state.reducer().finish();
+}
+
+LossSums sum_losses(const GlmStage& stage, const TrainingState& state) {
+  const TraceSpan span(state.trace(), "sum losses");
+  return sum_over_ranks(stage.losses(), state.groups());
+}
+
+double norm_of_gradients(TrainingState& state) {
+  const TraceSpan span(state.trace(), "gradient norm");
+  const Groups& groups = state.groups();
+  return gradient_norm(state.table(), state.reducer().shards(), *groups.data, *groups.model,
+                       *groups.tensor, state.run().model().num_hidden_layers());
+}
+
+void update_weights(TrainingState& state, double learning_rate, double gradient_scale) {
+  {
+    const TraceSpan span(state.trace(), "optimizer");
+    state.optimizer().step(learning_rate, gradient_scale);
+  }
+  const TraceSpan span(state.trace(), "publish weights");
+  state.publish_values();
 }
 
 }  // namespace
 
 StepReport train_step(TrainingState& state, std::vector<Batch> batches, double learning_rate) {
-  const Groups& groups = state.groups();
   StepReport report;
   report.learning_rate = learning_rate;
   report.loss_scale = state.scaler().scale();
-
-  // Known before backward, so that the loss is divided once.
-  for (const Batch& batch : batches) {
-    report.targets += batch.num_targets();
-    report.pairs += num_pairs(batch);
-  }
-  report.targets = sum_of(*groups.data, report.targets);
-  report.pairs = sum_of(*groups.data, report.pairs);
+  count_targets(batches, state, report);
   if (report.targets == 0) {
     report.skipped = true;
     return report;
   }
 
-  state.reducer().begin();
+  {
+    const TraceSpan span(state.trace(), "zero gradients");
+    state.reducer().begin();
+  }
   const Schedule schedule = schedule_of(state.run().parallel(), batches.size());
   GlmStage stage(state, std::move(batches), GlmStage::Mode::kTrain,
                  report.loss_scale / static_cast<double>(report.targets));
-  run(schedule, stage, groups);
-  state.sum_tied_uses();
-  state.reducer().finish();
+  run(schedule, stage, state);
+  reduce_gradients(state);
 
-  report.losses = sum_over_ranks(stage.losses(), groups);
-  const double scaled_norm =
-      gradient_norm(state.table(), state.reducer().shards(), *groups.data, *groups.model,
-                    *groups.tensor, state.run().model().num_hidden_layers());
+  report.losses = sum_losses(stage, state);
+  const double scaled_norm = norm_of_gradients(state);
   report.gradient_norm = static_cast<float>(scaled_norm / report.loss_scale);
   report.skipped = !state.scaler().update(std::isfinite(scaled_norm));
   if (report.skipped) return report;
   const double clip = clip_factor(report.gradient_norm, state.run().optimizer().clip());
-  state.optimizer().step(learning_rate, clip / report.loss_scale);
-  state.publish_values();
+  update_weights(state, learning_rate, clip / report.loss_scale);
   return report;
 }
 
 LossSums evaluate(TrainingState& state, std::vector<Batch> batches) {
-  const Groups& groups = state.groups();
   const Schedule schedule = forward_schedule(state.run().parallel().pipeline(), batches.size());
   GlmStage stage(state, std::move(batches), GlmStage::Mode::kEvaluate, 0);
-  run(schedule, stage, groups);
-  return sum_over_ranks(stage.losses(), groups);
+  run(schedule, stage, state);
+  return sum_losses(stage, state);
 }
 
 }  // namespace cloze

@@ -64,7 +64,10 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
     plan_.emplace(batch_plan_options(run.batch()));
   });
   place_.phase = "model";
-  state_ = std::make_unique<TrainingState>(run, groups);
+  traces_ = std::make_unique<StepTraces>(
+      std::vector<std::int64_t>(run.log().trace().begin(), run.log().trace().end()),
+      std::filesystem::path(run.run().directory()) / "trace", groups);
+  state_ = std::make_unique<TrainingState>(run, groups, traces_->trace());
   place_.phase = "resume";
   resume();
   together(*groups.world, [&] { data_step_ = plan_->step_at(progress_.consumed_rows); });
@@ -189,7 +192,12 @@ void Trainer::print_changes() {
 StepReport Trainer::one_step() {
   const std::int64_t step = progress_.step + 1;
   place_ = {.phase = "step", .step = step};
-  std::vector<Batch> batches = loader_->next_step();
+  const TraceSpan span(traces_->trace(), "step");
+  std::vector<Batch> batches;
+  {
+    const TraceSpan wait(traces_->trace(), "data wait");
+    batches = loader_->next_step();
+  }
   const double rate =
       learning_rate(run_.schedule(), run_.optimizer().lr(), step, run_.run().steps());
   StepReport report = train_step(*state_, std::move(batches), rate);
@@ -203,6 +211,7 @@ StepReport Trainer::one_step() {
 
 LossSums Trainer::validate() {
   place_.phase = "validation";
+  const TraceSpan span(traces_->trace(), "validation");
   // The first rows of the validation stream, the same ones every time and on every layout.
   const MicrobatchOptions options = microbatch_options(run_, groups_);
   const std::int64_t wanted = run_.validation().rows();
@@ -223,7 +232,23 @@ LossSums Trainer::validate() {
   return sums;
 }
 
+bool Trainer::must_validate() const {
+  const std::int64_t interval = run_.validation().interval();
+  return interval > 0 && (progress_.step % interval == 0 || progress_.step == run_.run().steps());
+}
+
+void Trainer::log_step(const LoggedStep& logged) {
+  const TraceSpan span(traces_->trace(), "log");
+  log_->step(logged);
+  if (!logged.report.skipped) return;
+  log_->event("skip", {{"step", progress_.step},
+                       {"grad_norm", logged.report.gradient_norm},
+                       {"loss_scale", logged.report.loss_scale}});
+}
+
 bool Trainer::is_time_to_stop() {
+  const TraceSpan span(traces_->trace(), "agree to go on");
+  together(*groups_.world, [&] { check_numerics(); });
   const double elapsed = Seconds(Clock::now() - start_).count();
   const std::int64_t limit = run_.run().time_limit();
   // Room for one more step and the save; at least two seconds.
@@ -234,6 +259,7 @@ bool Trainer::is_time_to_stop() {
 
 void Trainer::save(bool must_succeed) {
   place_.phase = "save";
+  const TraceSpan span(traces_->trace(), "save");
   const auto begin = Clock::now();
   log_->sync();
   try {
@@ -248,6 +274,29 @@ void Trainer::save(bool must_succeed) {
   saving_seconds_ = Seconds(Clock::now() - begin).count();
   log_->event("save", {{"step", progress_.step}, {"seconds", saving_seconds_}});
   if (leads()) remove_old_checkpoints();
+}
+
+void Trainer::finish_trace(bool is_last) {
+  const std::optional<WrittenTrace> written = traces_->after_step(progress_.step, is_last);
+  if (!written) return;
+  const std::string steps = written->first_step == written->last_step
+                                ? str("step ", written->first_step)
+                                : str("steps ", written->first_step, " to ", written->last_step);
+  if (!written->problem.empty()) {
+    log_->event("trace_failed", {{"step", progress_.step}, {"what", written->problem}});
+    log_->console().warning(str("no trace of ", steps, ": ", written->problem,
+                                "; fix: ", written->fix, "; training goes on"));
+    return;
+  }
+  log_->event("trace", {{"step", progress_.step},
+                        {"first_step", written->first_step},
+                        {"file", written->file.string()},
+                        {"events_dropped", written->num_dropped}});
+  log_->console().line(str("trace of ", steps, ": ", written->file.string()));
+  if (written->num_dropped > 0) {
+    log_->console().warning(str(written->num_dropped, " events were more than the trace holds; ",
+                                "fix: list fewer steps in log.trace"));
+  }
 }
 
 void Trainer::remove_old_checkpoints() {
@@ -290,6 +339,7 @@ ExitCode Trainer::run() {
   }
   std::int64_t saved_step = progress_.step;
   while (progress_.step < run_.run().steps()) {
+    traces_->before_step(progress_.step + 1);
     const auto begin = Clock::now();
     const double waited = loader_->wait_seconds();
     LoggedStep logged;
@@ -301,23 +351,15 @@ ExitCode Trainer::run() {
     logged.step_seconds = step_seconds_;
     logged.flops = step_flops(run_.model(), logged.step_tokens, logged.report);
     logged.data_wait_seconds = loader_->wait_seconds() - waited;
-    const std::int64_t interval = run_.validation().interval();
-    if (interval > 0 && (progress_.step % interval == 0 || progress_.step == run_.run().steps())) {
-      logged.validation = validate();
-    }
-    log_->step(logged);
-    if (logged.report.skipped) {
-      log_->event("skip", {{"step", progress_.step},
-                           {"grad_norm", logged.report.gradient_norm},
-                           {"loss_scale", logged.report.loss_scale}});
-    }
-    together(*groups_.world, [&] { check_numerics(); });
+    if (must_validate()) logged.validation = validate();
+    log_step(logged);
     const bool stop = is_time_to_stop();
     const bool last = progress_.step == run_.run().steps();
     if (stop || last || progress_.step % run_.checkpoint().interval() == 0) {
       save(/*must_succeed=*/stop || last);
       saved_step = progress_.step;
     }
+    finish_trace(stop || last);
     if (stop && !last) {
       log_->console().line(str("stopped after step ", progress_.step,
                                ", saved; the same command goes on from here"));

@@ -20,6 +20,7 @@
 #include "trainer/config/differences.h"
 #include "trainer/loop/checkpointing.h"
 #include "trainer/loop/run_log.h"
+#include "trainer/loop/step_traces.h"
 #include "trainer/loop/stop_signals.h"
 #include "trainer/loop/training_state.h"
 
@@ -64,9 +65,12 @@ class Trainer {
   void print_header();
   StepReport one_step();
   LossSums validate();
+  bool must_validate() const;
+  void log_step(const LoggedStep& logged);
   bool is_time_to_stop();
   void save(bool must_succeed);
   void remove_old_checkpoints();
+  void finish_trace(bool is_last);
   std::filesystem::path checkpoint_directory() const;
   bool leads() const { return groups_.world->rank() == 0; }
 
@@ -83,6 +87,7 @@ class Trainer {
   Progress progress_;
   std::vector<Difference> changes_;               // Of the config against the checkpoint's.
   std::vector<NumericsChange> numerics_changes_;  // Of this job against the checkpoint's.
+  std::unique_ptr<StepTraces> traces_;
   std::unique_ptr<TrainingState> state_;
   std::unique_ptr<Loader> loader_;
   std::optional<BatchPlan> plan_;

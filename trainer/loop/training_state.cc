@@ -48,9 +48,10 @@ ParameterTable& TrainingState::allocated(ParameterTable& table, const config::Ru
   return table;
 }
 
-TrainingState::TrainingState(const config::Run& run, const Groups& groups)
+TrainingState::TrainingState(const config::Run& run, const Groups& groups, Trace* trace)
     : run_(run),
       groups_(groups),
+      trace_(trace),
       tp_{*groups.tensor, run.parallel().sequence() && groups.tensor->size() > 1},
       glm_(table_, run.model(), recompute_of(run.parallel()), max_position(run),
            part_of_stage(run, groups), tp_),

@@ -8,6 +8,7 @@
 #include "parallel/comm/groups.h"
 #include "parallel/data_parallel/gradient_reducer.h"
 #include "parallel/pass/parameter.h"
+#include "parallel/trace/trace.h"
 #include "trainer/model/glm.h"
 #include "trainer/optim/adamw.h"
 #include "trainer/optim/loss_scaler.h"
@@ -16,13 +17,15 @@ namespace cloze {
 
 class TrainingState {
  public:
-  // `run` is resolved. Allocates everything and fills the weights from the run's seed.
-  TrainingState(const config::Run& run, const Groups& groups);
+  // `run` is resolved. Allocates everything and fills the weights from the run's seed. What the
+  // training does is recorded in `trace`, when there is one.
+  TrainingState(const config::Run& run, const Groups& groups, Trace* trace = nullptr);
   TrainingState(const TrainingState&) = delete;
   TrainingState& operator=(const TrainingState&) = delete;
 
   const Groups& groups() const { return groups_; }
   const config::Run& run() const { return run_; }
+  Trace* trace() const { return trace_; }
   ParameterTable& table() { return table_; }
   const Glm& glm() const { return glm_; }
   GradientReducer& reducer() { return reducer_; }
@@ -42,6 +45,7 @@ class TrainingState {
 
   const config::Run run_;
   const Groups& groups_;
+  Trace* const trace_;
   const TensorParallel tp_;
   ParameterTable table_;
   const Glm glm_;
