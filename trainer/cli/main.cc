@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   cloze::add_import_command(app, action);
   cloze::add_score_command(app, action);
   cloze::add_generate_command(app, action);
+  cloze::add_report_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

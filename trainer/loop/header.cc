@@ -10,15 +10,6 @@
 namespace cloze {
 namespace {
 
-// Elements of the whole model, each counted once.
-std::int64_t num_parameters(TrainingState& state) {
-  std::int64_t mine = 0;
-  for (const Parameter* parameter : state.table().owned()) {
-    if (parameter->spec.first_replica) mine += parameter->spec.box.elements();
-  }
-  return sum_of(*state.groups().model, mine);
-}
-
 // Values, gradients and optimizer of this rank, bytes.
 std::int64_t state_bytes(TrainingState& state) {
   std::int64_t bytes = 0;
@@ -50,6 +41,14 @@ std::string stages_text(const config::Run& run) {
 }
 
 }  // namespace
+
+std::int64_t num_parameters(TrainingState& state) {
+  std::int64_t mine = 0;
+  for (const Parameter* parameter : state.table().owned()) {
+    if (parameter->spec.first_replica) mine += parameter->spec.box.elements();
+  }
+  return sum_of(*state.groups().model, mine);
+}
 
 std::vector<std::string> header_lines(TrainingState& state, const Progress& progress) {
   const config::Run& run = state.run();

@@ -1,6 +1,7 @@
 // The lines a run begins with: what is trained, on which layout, how much memory it takes.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "trainer/loop/training_state.h"
 
 namespace cloze {
+
+// Elements of the whole model, each counted once. All ranks call it.
+std::int64_t num_parameters(TrainingState& state);
 
 // All ranks call it.
 std::vector<std::string> header_lines(TrainingState& state, const Progress& progress);

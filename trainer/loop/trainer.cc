@@ -318,9 +318,15 @@ ExitCode Trainer::run() {
                           facts_.config_yaml);
   });
   print_header();
-  log_->event(
-      progress_.step == 0 ? "start" : "resume",
-      {{"step", progress_.step}, {"run_id", progress_.run_id}, {"restarts", progress_.restarts}});
+  const Degrees& degrees = groups_.mesh.degrees();
+  log_->event(progress_.step == 0 ? "start" : "resume", {{"step", progress_.step},
+                                                         {"run_id", progress_.run_id},
+                                                         {"restarts", progress_.restarts},
+                                                         {"ranks", degrees.world()},
+                                                         {"pipeline", degrees.pipeline},
+                                                         {"data", degrees.data},
+                                                         {"tensor", degrees.tensor},
+                                                         {"parameters", num_parameters(*state_)}});
   for (const Difference& change : changes_) {
     log_->event("config_change", {{"step", progress_.step},
                                   {"key", change.key},
