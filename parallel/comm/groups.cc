@@ -60,17 +60,16 @@ std::string describe(const Degrees& degrees) {
              degrees.context, " x tensor ", degrees.tensor, " = ", degrees.world(), " ranks");
 }
 
-// How many tasks the launcher says it started, when it says so.
+}  // namespace
+
 int launched_tasks() {
   // Of srun the tasks of this step: the allocation's count is there without a launch, too.
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-    if (value != nullptr) return std::atoi(value);
+    if (value != nullptr) return std::max(0, std::atoi(value));
   }
-  return 1;
+  return 0;
 }
-
-}  // namespace
 
 int threads_of_environment() {
   const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)

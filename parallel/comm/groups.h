@@ -44,6 +44,9 @@ Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_repli
 // `num_launched`, and that is not what the mesh needs.
 void check_launch(const Mesh& mesh, int world_size, int num_launched);
 
+// How many tasks the launcher says it started; 0 when no launcher says so.
+int launched_tasks();
+
 // OMP_NUM_THREADS as the user set it; 0 when it is not set.
 int threads_of_environment();
 

@@ -21,5 +21,6 @@ void add_export_command(CLI::App& app, Action& action);
 void add_import_command(CLI::App& app, Action& action);
 void add_score_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
+void add_doctor_command(CLI::App& app, Action& action);
 
 }  // namespace cloze

@@ -12,6 +12,7 @@
 #include "trainer/cli/job.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
+#include "trainer/doctor/cores.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/trainer.h"
 #include "trainer/model/glm.h"
