@@ -88,17 +88,16 @@ std::vector<int> members_of(Communicator& group, int world_rank) {
   return {ranks, ranks + group.size()};
 }
 
-// How many tasks the launcher says it started, when it says so.
+}  // namespace
+
 int launched_tasks() {
   // Of srun the tasks of this step: the allocation's count is there without a launch, too.
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-    if (value != nullptr) return std::atoi(value);
+    if (value != nullptr) return std::max(0, std::atoi(value));
   }
-  return 1;
+  return 0;
 }
-
-}  // namespace
 
 void record_calls(const Groups& groups, Trace& trace) {
   for (Communicator* group : all_of(groups)) {

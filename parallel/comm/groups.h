@@ -51,6 +51,9 @@ void stop_recording(const Groups& groups);
 // `num_launched`, and that is not what the mesh needs.
 void check_launch(const Mesh& mesh, int world_size, int num_launched);
 
+// How many tasks the launcher says it started; 0 when no launcher says so.
+int launched_tasks();
+
 // OMP_NUM_THREADS as the user set it; 0 when it is not set. Throws Error kUsage when it is
 // malformed: OpenMP would say a word and go on with another number.
 int threads_of_environment();

@@ -22,5 +22,6 @@ void add_import_command(CLI::App& app, Action& action);
 void add_score_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
+void add_doctor_command(CLI::App& app, Action& action);
 
 }  // namespace cloze

@@ -15,8 +15,8 @@
 namespace {
 
 // Commands that may run on many ranks; the others run alone and need no MPI.
-constexpr std::array<std::string_view, 5> kParallelCommands = {"train", "export", "import", "score",
-                                                               "generate"};
+constexpr std::array<std::string_view, 6> kParallelCommands = {"train", "export",   "import",
+                                                               "score", "generate", "doctor"};
 
 // Every rank of a job is given the same command line; the first one tells what is wrong with it.
 void report_usage(int argc, char** argv, const cloze::Error& usage) {
@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   cloze::add_score_command(app, action);
   cloze::add_generate_command(app, action);
   cloze::add_report_command(app, action);
+  cloze::add_doctor_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -15,6 +15,7 @@
 #include "trainer/config/keys.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
+#include "trainer/doctor/cores.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/numerics.h"
 #include "trainer/loop/trainer.h"

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "parallel/base/check.h"
+
 namespace cloze {
 namespace {
 
@@ -16,6 +18,13 @@ std::string format(const char* pattern, Values... values) {
   char text[256];
   std::snprintf(text, sizeof text, pattern, values...);
   return text;
+}
+
+// A number with `decimals` of them; one that would take a whole line as "1.2346e+30", one that is
+// none as "inf", "-inf" or "nan".
+std::string number_text(double number, int decimals) {
+  if (std::isnan(number)) return "nan";
+  return format(std::abs(number) < 1e12 ? "%.*f" : "%.*e", decimals, number);
 }
 
 double now() {
@@ -38,7 +47,8 @@ bool is_watched() {
 }  // namespace
 
 std::string duration_text(double seconds) {
-  if (!std::isfinite(seconds) || seconds < 0) return "?";
+  constexpr double kLongest = 3.2e10;  // Seconds: a thousand years.
+  if (!(seconds >= 0 && seconds < kLongest)) return "?";
   const auto whole = static_cast<long long>(std::llround(seconds));
   if (whole < 60) return format("%lld s", whole);
   if (whole < 3600) return format("%lld min %02lld s", whole / 60, whole % 60);
@@ -46,10 +56,27 @@ std::string duration_text(double seconds) {
 }
 
 std::string count_text(double count) {
+  if (std::isnan(count)) return "nan";
+  if (!(count < 1e21)) return std::isinf(count) ? "inf" : format("%.2e", count);
   if (count >= 1e9) return format("%.2f B", count / 1e9);
   if (count >= 1e6) return format("%.2f M", count / 1e6);
   if (count >= 1e4) return format("%.1f k", count / 1e3);
   return format("%.0f", count);
+}
+
+std::string step_line(std::int64_t step, std::int64_t last_step, const StepReport& report,
+                      const StepSpeed& speed) {
+  return str("step ", step, "/", last_step, " | loss ", number_text(report.loss(), 4),
+             " | grad norm ", number_text(report.gradient_norm, 3), " | lr ",
+             std::isnan(report.learning_rate) ? "nan" : format("%.3e", report.learning_rate), " | ",
+             count_text(speed.tokens_per_second), " tokens/s | ", number_text(speed.tflops, 3),
+             " TFLOP/s | MFU ", number_text(100 * speed.mfu, 1), " % | ETA ",
+             duration_text(speed.eta_seconds), report.skipped ? " | skipped" : "");
+}
+
+std::string validation_line(std::int64_t step, double loss) {
+  return str("step ", step, " validation | loss ", number_text(loss, 4), " | perplexity ",
+             number_text(std::exp(loss), 2));
 }
 
 Console::Console(bool enabled, std::int64_t last_step)
@@ -75,15 +102,7 @@ void Console::warning(const std::string& text) {
 }
 
 void Console::step(std::int64_t step, const StepReport& report, const StepSpeed& speed) {
-  if (!enabled_) return;
-  std::string text = format("step %lld/%lld | loss %.4f | grad norm %.3f | lr %.3e | %s tokens/s",
-                            static_cast<long long>(step), static_cast<long long>(last_step_),
-                            report.loss(), report.gradient_norm, report.learning_rate,
-                            count_text(speed.tokens_per_second).c_str());
-  text += format(" | %.3f TFLOP/s | MFU %.1f %% | ETA %s", speed.tflops, 100 * speed.mfu,
-                 duration_text(speed.eta_seconds).c_str());
-  if (report.skipped) text += " | skipped";
-  line(text);
+  line(step_line(step, last_step_, report, speed));
 }
 
 void Console::progress(std::int64_t step, double loss) {
@@ -95,10 +114,9 @@ void Console::progress(std::int64_t step, double loss) {
   const int filled = static_cast<int>(share * kWidth);
   const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
                           std::string(static_cast<std::size_t>(kWidth - filled), '.');
-  std::fputs(format("\r\033[K[%s] %lld/%lld loss %.4f", bar.c_str(), static_cast<long long>(step),
-                    static_cast<long long>(last_step_), loss)
-                 .c_str(),
-             stdout);
+  std::fputs(
+      str("\r\033[K[", bar, "] ", step, "/", last_step_, " loss ", number_text(loss, 4)).c_str(),
+      stdout);
   std::fflush(stdout);
   bar_shown_ = true;
 }

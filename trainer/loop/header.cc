@@ -2,7 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
 
+#include <set>
+
+#include "parallel/comm/mpi_library.h"
+#include "trainer/doctor/host_checks.h"
+#include "trainer/doctor/mpi_version.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/console.h"
 #include "trainer/model/stage_cut.h"
@@ -40,6 +46,24 @@ std::string stages_text(const config::Run& run) {
   return text;
 }
 
+// What the run's bits and speed depend on. Of several hosts the first, and what the others are
+// where they differ.
+std::string system_text(Communicator& world) {
+  const std::vector<std::string> texts = gather_texts(world, host_text());
+  const std::vector<std::string> names = gather_texts(world, host_name());
+  std::set<std::string> others;  // Without the hosts' names.
+  std::set<std::string> hosts;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    hosts.insert(names[rank]);
+    const std::string kind = texts[rank].substr(names[rank].size());
+    if (kind != texts[0].substr(names[0].size())) others.insert(kind);
+  }
+  std::string text = texts[0];
+  if (hosts.size() > 1) text += str(", first of ", hosts.size(), " hosts");
+  for (const std::string& kind : others) text += str(" (others", kind, ")");
+  return str(text, ", ", mpi_library_name(mpi_library_version()), ", LibTorch ", TORCH_VERSION);
+}
+
 }  // namespace
 
 std::int64_t num_parameters(TrainingState& state) {
@@ -58,6 +82,7 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   std::vector<std::string> lines;
   lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
                       run.run().seed()));
+  lines.push_back(str("system | ", system_text(*state.groups().world)));
   lines.push_back(str("model | ", config::Model::Family_Name(run.model().family()), ", ",
                       run.model().num_hidden_layers(), " layers, hidden ",
                       run.model().hidden_size(), ", vocabulary ", run.model().vocab_size(), ", ",

@@ -1,4 +1,5 @@
-// The lines a run begins with: what is trained, on which layout, how much memory it takes.
+// The lines a run begins with: on what it runs, what is trained, on which layout, how much memory
+// it takes.
 #pragma once
 
 #include <cstdint>

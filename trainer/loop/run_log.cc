@@ -94,11 +94,7 @@ void RunLog::step(const LoggedStep& logged) {
   add_objectives(report.losses, json);
   if (logged.validation) {
     json["validation"] = validation_json(*logged.validation);
-    char text[160];
-    std::snprintf(text, sizeof text, "step %lld validation | loss %.4f | perplexity %.2f",
-                  static_cast<long long>(logged.step), logged.validation->mean(),
-                  std::exp(logged.validation->mean()));
-    console_.line(text);
+    console_.line(validation_line(logged.step, logged.validation->mean()));
   }
   metrics_->write(json);
 

@@ -1,0 +1,238 @@
+// `cloze doctor`: what is there, what is wrong, measured. Alone it looks at this host; under mpirun
+// at all hosts of the job, and at what lies between them.
+#include <ATen/core/grad_mode.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "configs/schema/run.pb.h"
+#include "parallel/base/check.h"
+#include "parallel/comm/groups.h"
+#include "parallel/comm/local_communicator.h"
+#include "parallel/comm/mpi_library.h"
+#include "parallel/comm/mpi_session.h"
+#include "trainer/cli/command.h"
+#include "trainer/cli/doctor_measure.h"
+#include "trainer/cli/job.h"
+#include "trainer/cli/report_error.h"
+#include "trainer/doctor/cores.h"
+#include "trainer/doctor/host_checks.h"
+#include "trainer/doctor/mpi_version.h"
+#include "trainer/doctor/program.h"
+#include "trainer/doctor/report.h"
+#include "trainer/doctor/system_text.h"
+#include "trainer/loop/agreement.h"
+
+namespace cloze {
+namespace {
+
+struct DoctorArguments {
+  bool json = false;
+  std::filesystem::path directory = ".";
+};
+
+double wall_clock() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Prints the report. Its failures are faults of the set-up, which no restart mends and which a user
+// can change: they end with the code of a wrong command line or config.
+ExitCode print(const std::vector<Finding>& findings, bool json) {
+  std::string text;
+  if (json) {
+    text = report_json(findings).dump(-1, ' ', false,
+                                      nlohmann::ordered_json::error_handler_t::replace) +
+           "\n";
+  } else {
+    for (const std::string& line : report_lines(findings)) text += line + "\n";
+    text += tally_text(tally_of(findings)) + "\n";
+  }
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  CLOZE_REQUIRE(std::fflush(stdout) == 0 && written, ExitCode::kIo,
+                "cannot write to the standard output",
+                "check that the reader of the pipe or the disk takes all");
+  for (const Finding& finding : findings) {
+    if (finding.check.status != Status::kFail) continue;
+    const int failed = tally_of(findings).fail;
+    report_error(
+        Error(ExitCode::kUsage,
+              str(failed, failed == 1 ? " check failed: " : " checks failed, the first: ",
+                  finding.check.name, ": ", value_text(finding.check), ", ", finding.check.detail),
+              finding.check.fix),
+        0, "doctor");
+    return ExitCode::kUsage;
+  }
+  return ExitCode::kDone;
+}
+
+// Starts and ends MPI in a copy of this process: where MPI ends the process, or waits for ever,
+// this one goes on and tells.
+CheckResult try_mpi() {
+  constexpr std::chrono::seconds kLimit(60);
+  const auto start = std::chrono::steady_clock::now();
+  const ProgramOutput output = run_copy(
+      [] {
+        try {
+          int argc = 0;
+          char** argv = nullptr;
+          const MpiSession session(argc, argv);
+        } catch (const Error& error) {
+          std::fputs(error.problem().c_str(), stderr);
+          return static_cast<int>(error.code());
+        }
+        return 0;
+      },
+      kLimit);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  CheckResult check{.name = "mpi.start", .value = taken.count(), .unit = "s"};
+  check.detail = "MPI started and ended, on one rank";
+  if (output.code == 0 && !output.timed_out) return check;
+  check.status = Status::kFail;
+  check.detail = output.timed_out ? str("MPI does not start within ", kLimit.count(), " s")
+                                  : str("MPI does not start, it ends with ", output.code);
+  std::string said;
+  for (const std::string_view line : lines_of(output.text)) {
+    // Open MPI frames what it says with lines of dashes.
+    const std::string_view words = trimmed(line);
+    if (words.empty() || words.find_first_not_of("-*") == std::string_view::npos) continue;
+    if (said.size() + words.size() > 600) break;
+    said += str(said.empty() ? ": " : " ", words);
+  }
+  check.detail += said;
+  check.fix = "mend what failed above first; else what MPI says here";
+  return check;
+}
+
+std::vector<CheckResult> mpi_checks(bool launched) {
+  const std::string library = mpi_library_version();
+  return {check_mpi_library(library), check_mpirun(library, find_mpirun(), launched)};
+}
+
+void append(std::vector<CheckResult>& checks, const std::vector<CheckResult>& more) {
+  checks.insert(checks.end(), more.begin(), more.end());
+}
+
+std::string probe_name() { return str(".cloze-doctor-", host_name(), "-", ::getpid()); }
+
+// Of a process that no launcher has started. MPI is not needed for what it measures.
+int examine_alone(const DoctorArguments& arguments) {
+  const CheckResult start = try_mpi();  // While this process has one thread.
+  const at::NoGradGuard no_tape;
+  const std::string host = host_name();
+  const RankPlace place = place_of_rank(0, host, threads_of("auto", /*ranks_of_node=*/1));
+  LocalWorld alone(1);
+  const auto world = alone.communicator("world", alone.everyone(), 0);
+  RankChecks mine{.rank = 0, .host = host};
+  mine.checks = check_host({.directory = arguments.directory, .probe_name = probe_name()});
+  append(mine.checks, mpi_checks(/*launched=*/false));
+  mine.checks.push_back(start);
+  mine.checks.push_back(check_binding(place));
+  append(mine.checks, check_gemm(measure_gemm(*world, place.threads)));
+  append(mine.checks, skip_fabric());
+  return static_cast<int>(print(merge({mine}), arguments.json));
+}
+
+CheckResult check_ranks(int world_size, int launched) {
+  CheckResult check{.name = "mpi.ranks", .value = std::int64_t{world_size}, .scope = Scope::kJob};
+  check.unit = world_size == 1 ? "rank" : "ranks";
+  if (world_size == 1 && launched > 1) {
+    check.status = Status::kFail;
+    check.detail =
+        str("the launcher started ", launched, " processes, MPI sees each of them alone");
+    check.fix =
+        "use the mpirun of the MPI library that this program is linked with; under Slurm "
+        "srun --mpi=pmix";
+  }
+  return check;
+}
+
+// The findings of the whole job; on rank 0, empty elsewhere.
+std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
+                                 const DoctorArguments& arguments) {
+  const std::string host = host_name();
+  const RankPlace place =
+      place_of_rank(world.rank(), host, threads_of("auto", session.local_size()));
+  RankChecks mine{.rank = world.rank(), .host = host};
+  if (session.local_rank() == 0) {
+    mine.checks = check_host({.directory = arguments.directory,
+                              .probe_name = probe_name(),
+                              .ranks_of_host = session.local_size(),
+                              .world_size = world.size()});
+    append(mine.checks, mpi_checks(/*launched=*/true));
+  }
+  mine.checks.push_back(check_binding(place));
+  mine.checks.push_back(check_thread_level(mpi_thread_level()));
+  std::vector<RankChecks> ranks;
+  for (const std::string& text : gather_texts(world, pack(mine))) {
+    ranks.push_back(unpack_rank(text));
+  }
+  std::vector<RankPlace> places;
+  for (const std::string& text : gather_texts(world, pack(place))) {
+    places.push_back(unpack_place(text));
+  }
+  const GemmRates rates = measure_gemm(world, place.threads);
+  RankChecks job{.rank = 0};
+  append(job.checks, check_gemm(rates));
+  job.checks.push_back(check_ranks(world.size(), launched_tasks()));
+  if (world.size() > 1) {
+    const FabricTimes times = measure_fabric(world, host, wall_clock);
+    if (std::set<std::string>(times.hosts.begin(), times.hosts.end()).size() > 1) {
+      job.checks.push_back(check_shared_folder(world, host, arguments.directory, probe_name()));
+    }
+    if (world.rank() == 0) {
+      append(job.checks, check_fabric(times, config::Job().deadline_seconds()));
+    }
+  } else {
+    append(job.checks, skip_fabric());
+  }
+  if (world.rank() != 0) return {};
+  // Of each host the ranks it carries: told in the place of its first rank.
+  std::vector<std::string> hosts;
+  const std::vector<CheckResult> loads = check_load(places, hosts);
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    ranks.push_back({.rank = 0, .host = hosts[i], .checks = {loads[i]}});
+  }
+  ranks.push_back(job);
+  return merge(ranks);
+}
+
+int examine_together(const DoctorArguments& arguments) {
+  JobPlace place;
+  place.phase = "doctor";
+  return run_job(place, [&](MpiSession& session, Communicator& start) {
+    // A call that hangs is a finding; nobody waits ten minutes for it.
+    session.set_deadline(std::chrono::seconds(120));
+    std::vector<int> everyone(static_cast<std::size_t>(start.size()));
+    std::iota(everyone.begin(), everyone.end(), 0);
+    const std::unique_ptr<Communicator> world = session.communicator("doctor", everyone);
+    const std::vector<Finding> findings = examine_job(session, *world, arguments);
+    const ExitCode code = world->rank() == 0 ? print(findings, arguments.json) : ExitCode::kDone;
+    return static_cast<int>(largest_of(*world, static_cast<std::int64_t>(code)));
+  });
+}
+
+int doctor(const DoctorArguments& arguments) {
+  return launched_tasks() == 0 ? examine_alone(arguments) : examine_together(arguments);
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<DoctorArguments>();
+  CLI::App* const command = app.add_subcommand(
+      "doctor", "Tells what this machine, or every host under mpirun, lacks for training");
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->add_option(
+      "--directory", arguments->directory,
+      "The folder of checkpoints, which is written to; the current one when absent");
+  command->callback([arguments, &action] { action = [arguments] { return doctor(*arguments); }; });
+}
+
+}  // namespace cloze

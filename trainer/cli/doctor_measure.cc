@@ -1,0 +1,220 @@
+#include "trainer/cli/doctor_measure.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <system_error>
+
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+#include "parallel/comm/local_communicator.h"
+#include "trainer/loop/agreement.h"
+#include "trainer/loop/throughput.h"
+
+namespace cloze {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void send(Communicator& world, const at::Tensor& message, int peer) {
+  world.exchange(std::vector<Transfer>{{message, peer}}, {}).wait();
+}
+
+void receive(Communicator& world, const at::Tensor& message, int peer) {
+  world.exchange({}, std::vector<Transfer>{{message, peer}}).wait();
+}
+
+struct Rounds {
+  std::int64_t bytes;
+  int warm_up;
+  int most;        // Rounds that count.
+  double seconds;  // No new round after this.
+};
+
+// Median seconds of a message there and one of the same size back; 0 on the second rank. The first
+// number of a message says whether another round follows.
+double round_trip(Communicator& world, int first, int second, const Rounds& rounds) {
+  at::Tensor message = at::zeros({rounds.bytes / 8}, at::kLong);
+  auto* go_on = message.data_ptr<std::int64_t>();
+  if (world.rank() == second) {
+    do {
+      receive(world, message, first);
+      send(world, message, first);
+    } while (*go_on != 0);
+    return 0;
+  }
+  std::vector<double> times;
+  const auto start = Clock::now();
+  for (int round = 0;; ++round) {
+    const bool last = round + 1 == rounds.warm_up + rounds.most ||
+                      (round >= rounds.warm_up && seconds_since(start) > rounds.seconds);
+    *go_on = last ? 0 : 1;
+    const auto begin = Clock::now();
+    send(world, message, second);
+    receive(world, message, second);
+    if (round >= rounds.warm_up) times.push_back(seconds_since(begin));
+    if (last) break;
+  }
+  const auto middle = times.begin() + std::ssize(times) / 2;
+  std::ranges::nth_element(times, middle);
+  return *middle;
+}
+
+// Rank r is the first of the pair (r, r + 1); of two ranks there is one pair.
+std::vector<PairTimes> measure_pairs(Communicator& world) {
+  constexpr Rounds kSmall{.bytes = 8, .warm_up = 20, .most = 200, .seconds = 0.5};
+  constexpr Rounds kLarge{.bytes = std::int64_t{4} << 20, .warm_up = 2, .most = 20, .seconds = 0.5};
+  const int size = world.size();
+  const int num_pairs = size == 2 ? 1 : size;
+  at::Tensor mine = at::zeros({1, 2}, at::kDouble);
+  for (int first = 0; first < num_pairs; ++first) {
+    const int second = (first + 1) % size;
+    world.barrier();  // One pair at a time: the others do not load the network.
+    if (world.rank() != first && world.rank() != second) continue;
+    const double small = round_trip(world, first, second, kSmall);
+    const double large = round_trip(world, first, second, kLarge);
+    if (world.rank() != first) continue;
+    mine[0][0] = small / 2;
+    mine[0][1] = static_cast<double>(kLarge.bytes) / (large / 2);
+  }
+  at::Tensor all = at::empty({size, 2}, at::kDouble);
+  world.all_gather(all, mine).wait();
+  std::vector<PairTimes> pairs;
+  for (int first = 0; first < num_pairs; ++first) {
+    pairs.push_back({.first = first,
+                     .second = (first + 1) % size,
+                     .latency_seconds = all[first][0].item<double>(),
+                     .bytes_per_second = all[first][1].item<double>()});
+  }
+  return pairs;
+}
+
+std::vector<double> measure_all_reduce(Communicator& world, std::int64_t bytes) {
+  constexpr int kMost = 11;
+  constexpr double kSeconds = 2;
+  at::Tensor tensor = at::zeros({bytes / 4}, at::kFloat);
+  std::vector<double> times;
+  double elapsed = 0;
+  for (int round = 0; round < kMost && elapsed < kSeconds; ++round) {
+    world.barrier();
+    const auto start = Clock::now();
+    world.all_reduce(tensor, ReduceOp::kSum).wait();
+    // The slowest rank's time, so that all agree on when to stop.
+    at::Tensor slowest = at::full({1}, seconds_since(start), at::kDouble);
+    world.all_reduce(slowest, ReduceOp::kMax).wait();
+    elapsed += slowest.item<double>();
+    // The first one warms up, and counts only when it is the only one.
+    if (round == 1) times.clear();
+    times.push_back(slowest.item<double>());
+  }
+  return times;
+}
+
+std::vector<ClockOffset> measure_clocks(Communicator& world,
+                                        const std::function<double()>& wall_clock) {
+  constexpr int kRounds = 20;
+  at::Tensor reading = at::zeros({1}, at::kDouble);
+  std::vector<ClockOffset> offsets(1);
+  for (int peer = 1; peer < world.size(); ++peer) {
+    if (world.rank() != 0 && world.rank() != peer) continue;
+    std::vector<ClockSample> samples;
+    for (int round = 0; round < kRounds; ++round) {
+      if (world.rank() == peer) {
+        receive(world, reading, 0);
+        reading[0] = wall_clock();
+        send(world, reading, 0);
+        continue;
+      }
+      ClockSample sample{.sent = wall_clock()};
+      send(world, reading, peer);
+      receive(world, reading, peer);
+      sample.received = wall_clock();
+      sample.there = reading.item<double>();
+      samples.push_back(sample);
+    }
+    if (world.rank() == 0) offsets.push_back(offset_of(samples));
+  }
+  return offsets;
+}
+
+std::vector<double> gather(Communicator& world, double number) {
+  at::Tensor all = at::empty({world.size()}, at::kDouble);
+  world.all_gather(all, at::full({1}, number, at::kDouble)).wait();
+  const auto* first = all.const_data_ptr<double>();
+  return {first, first + world.size()};
+}
+
+}  // namespace
+
+FabricTimes measure_fabric(Communicator& world, const std::string& host,
+                           const std::function<double()>& wall_clock) {
+  FabricTimes times{.hosts = gather_texts(world, host), .all_reduce_bytes = std::int64_t{4} << 20};
+  times.pairs = measure_pairs(world);
+  times.all_reduce_seconds = measure_all_reduce(world, times.all_reduce_bytes);
+  times.clocks = measure_clocks(world, wall_clock);
+  world.barrier();
+  return times;
+}
+
+GemmRates measure_gemm(Communicator& world, int threads) {
+  LocalWorld alone(1);
+  const auto mine = alone.communicator("alone", alone.everyone(), 0);
+  GemmRates rates;
+  world.barrier();  // All ranks at once, as in training.
+  at::set_num_threads(1);
+  rates.one_thread = gather(world, measured_peak(*mine));
+  world.barrier();
+  at::set_num_threads(threads);
+  rates.all_threads = gather(world, measured_peak(*mine));
+  for (const double count : gather(world, threads)) {
+    rates.threads.push_back(static_cast<int>(count));
+  }
+  return rates;
+}
+
+CheckResult check_shared_folder(Communicator& world, const std::string& host,
+                                const std::filesystem::path& directory, const std::string& name) {
+  // One name for all: rank 0's.
+  const std::string probe = broadcast_text(world, name, 0);
+  const std::filesystem::path path = directory / (probe + "-shared");
+  std::error_code ignored;
+  bool made = true;
+  if (world.rank() == 0) {
+    try {
+      File::create(path).close();
+    } catch (const Error&) {
+      made = false;
+    }
+  }
+  made = largest_of(world, made ? 0 : 1) == 0;
+  const bool seen = std::filesystem::exists(path, ignored);
+  const std::vector<std::string> hosts = gather_texts(world, seen ? "" : host);
+  if (world.rank() == 0) std::filesystem::remove(path, ignored);
+  CheckResult check{.name = "disk.shared", .scope = Scope::kJob};
+  if (!made) {
+    check.status = Status::kSkip;
+    check.detail = "rank 0 cannot write to it";
+    return check;
+  }
+  std::set<std::string> blind(hosts.begin(), hosts.end());
+  blind.erase("");
+  check.value = std::string(blind.empty() ? "all hosts see one folder" : "not one folder");
+  if (!blind.empty()) {
+    std::string names;
+    for (const std::string& one : blind) names += str(names.empty() ? "" : ", ", one);
+    check.status = Status::kFail;
+    check.detail = str("what rank 0 makes in ", directory.string(), " is not there on ", names,
+                       ": a checkpoint would be torn apart");
+    check.fix = "use a folder that all hosts mount, such as NFS, for run.directory and checkpoints";
+  }
+  return check;
+}
+
+}  // namespace cloze

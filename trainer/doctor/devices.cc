@@ -1,0 +1,64 @@
+#include "trainer/doctor/devices.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+
+#include "parallel/base/check.h"
+
+namespace cloze {
+namespace {
+
+bool is_numbered(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix) || name.size() == prefix.size()) return false;
+  return name.substr(prefix.size()).find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+}  // namespace
+
+std::vector<std::string> accelerators_of(const std::vector<std::string>& device_names) {
+  // Not nvidiactl or nvidia-uvm, which a driver makes without a device.
+  constexpr std::array kNumbered = {"nvidia", "davinci", "accel", "habanalabs"};
+  std::vector<std::string> found;
+  for (const std::string& name : device_names) {
+    const bool numbered = std::ranges::any_of(
+        kNumbered, [&](const char* prefix) { return is_numbered(name, prefix); });
+    if (numbered || name == "kfd") found.push_back(name);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+std::vector<CheckResult> check_accelerators(const std::vector<std::string>& accelerators) {
+  CheckResult gpu{.name = "gpu"};
+  if (accelerators.empty()) {
+    gpu.status = Status::kSkip;
+    gpu.value = std::string("none");
+    gpu.detail = "and this build trains on the CPU only";
+  } else {
+    std::string names;
+    for (const std::string& name : accelerators) names += str(names.empty() ? "" : ", ", name);
+    gpu.status = Status::kWarn;
+    gpu.value = static_cast<std::int64_t>(accelerators.size());
+    gpu.unit = accelerators.size() == 1 ? "accelerator" : "accelerators";
+    gpu.detail = str("/dev has ", names, ", which this build does not use: it trains on the CPU");
+    gpu.fix = "nothing needs doing; give the device to another program";
+  }
+  CheckResult nccl{.name = "gpu.nccl", .status = Status::kSkip};
+  nccl.value = std::string("not in this build");
+  nccl.detail = "ranks talk through MPI alone";
+  return {gpu, nccl};
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  return names;
+}
+
+}  // namespace cloze

@@ -1,0 +1,54 @@
+// Reading files of the system, those that are absent and those that are none.
+#include "trainer/doctor/system_text.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace cloze {
+namespace {
+
+using Views = std::vector<std::string_view>;
+
+TEST(SystemTextTest, AFileWhoseSizeIsNotKnownIsReadWhole) {
+  const auto status = system_text("/proc/self/status");
+  ASSERT_TRUE(status);
+  EXPECT_NE(status->find("VmRSS"), std::string::npos);
+}
+
+TEST(SystemTextTest, WhatIsAbsentOrNoFileIsNothing) {
+  EXPECT_FALSE(system_text("/proc/self/no-such-file"));
+  EXPECT_FALSE(system_text("/proc/self/status/below-a-file"));
+  EXPECT_FALSE(system_text("/"));
+  EXPECT_FALSE(system_text(""));
+}
+
+TEST(SystemTextTest, AnEmptyFileIsAnEmptyText) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "cloze-empty";
+  std::ofstream(path).close();
+  EXPECT_EQ(system_text(path), "");
+  std::filesystem::remove(path);
+}
+
+TEST(SystemTextTest, LinesAndWordsAreCut) {
+  EXPECT_EQ(lines_of("a\r\n\nb"), (Views{"a", "", "b"}));
+  EXPECT_EQ(lines_of("a\n"), Views{"a"});
+  EXPECT_EQ(lines_of(""), Views{});
+  EXPECT_EQ(words_of("  a\t b  "), (Views{"a", "b"}));
+  EXPECT_EQ(words_of(" \t"), Views{});
+  EXPECT_EQ(trimmed(" \t a b\n"), "a b");
+  EXPECT_EQ(trimmed(" \n"), "");
+}
+
+TEST(SystemTextTest, ANumberIsWholeOrNone) {
+  EXPECT_EQ(number_of("0"), 0);
+  EXPECT_EQ(number_of("-1"), -1);
+  EXPECT_EQ(number_of("9223372036854775807"), 9223372036854775807);
+  for (const char* text : {"", " 1", "1 ", "1.5", "0x1", "9223372036854775808", "max", "1kB"}) {
+    EXPECT_FALSE(number_of(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace cloze
