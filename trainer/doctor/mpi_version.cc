@@ -20,7 +20,9 @@ std::vector<int> numbers_from(std::string_view text, std::size_t at) {
     std::size_t end = at;
     while (is_digit(end)) {
       int number = 0;
-      for (; is_digit(end) && number < 100000; ++end) number = number * 10 + (text[end] - '0');
+      for (; is_digit(end); ++end) {
+        if (number < 100000) number = number * 10 + (text[end] - '0');
+      }
       numbers.push_back(number);
       if (end < text.size() && text[end] == '.' && is_digit(end + 1)) ++end;
     }

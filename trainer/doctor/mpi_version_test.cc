@@ -52,7 +52,7 @@ TEST(MpiVersionTest, LaunchersAreTold) {
   EXPECT_EQ(text_of(parse_mpirun(kIntelMpirun)), "Intel MPI 2021.9");
   EXPECT_EQ(parse_mpirun("usage: mpirun ..."), MpiVersion{});
   EXPECT_EQ(parse_mpirun("mpirun (Open MPI)"), (MpiVersion{MpiFlavour::kOpenMpi, {}}));
-  EXPECT_EQ(parse_mpirun("(Open MPI) 99999999999999999999.1").numbers.size(), 3U)
+  EXPECT_EQ(parse_mpirun("(Open MPI) 99999999999999999999.1").numbers.size(), 2U)
       << "too many digits are no crash";
 }
 

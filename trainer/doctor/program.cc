@@ -39,18 +39,18 @@ class Pipe {
   int ends_[2] = {-1, -1};
 };
 
-// Reads until the writers are gone, or the limit; true when they are gone. What the program starts
-// may keep the pipe open, so its own end counts as well.
+// Reads until the program has ended, or the limit; true when it has ended. Not until the pipe is
+// closed: what it has started may keep that open.
 bool read_all(const Pipe& pipe, pid_t child, Clock::time_point deadline, std::string& text,
               int& status, bool& reaped) {
   constexpr std::size_t kMost = std::size_t{64} << 10;
+  bool open = true;
   while (Clock::now() < deadline) {
-    pollfd waiting{.fd = pipe.reader(), .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&waiting, 1, reaped ? 0 : 20);
-    if (ready > 0) {
+    pollfd waiting{.fd = open ? pipe.reader() : -1, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, reaped ? 0 : 20) > 0) {
       char block[4096];
       const ssize_t count = ::read(pipe.reader(), block, sizeof block);
-      if (count == 0) return true;
+      open = count != 0;  // It may close its output and go on.
       if (count > 0 && text.size() < kMost) text.append(block, static_cast<std::size_t>(count));
       continue;
     }

@@ -45,6 +45,16 @@ TEST(ProgramTest, ADaemonThatKeepsThePipeIsNotWaitedFor) {
   EXPECT_EQ(output.text, "done\n");
 }
 
+TEST(ProgramTest, AProgramThatClosesItsOutputIsStillWaitedFor) {
+  const ProgramOutput done =
+      run_program({"sh", "-c", "echo out; exec >&- 2>&-; sleep 0.2; exit 5"}, seconds(60));
+  EXPECT_EQ(done.code, 5);
+  EXPECT_EQ(done.text, "out\n");
+  const ProgramOutput hung =
+      run_program({"sh", "-c", "exec >&- 2>&-; sleep 1000"}, std::chrono::milliseconds(300));
+  EXPECT_TRUE(hung.timed_out);
+}
+
 TEST(ProgramTest, MuchOutputIsCut) {
   const ProgramOutput output = run_program({"sh", "-c", "yes | head -c 1000000"}, seconds(60));
   EXPECT_EQ(output.code, 0);
