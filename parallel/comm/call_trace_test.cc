@@ -166,9 +166,13 @@ TEST(CallTrace, AllGroupsOfAMeshKnowTheirMembers) {
     ASSERT_EQ(trace.groups().size(), 9U);
     for (const TraceGroup& group : trace.groups()) {
       EXPECT_EQ(group.members.at(group.rank), rank) << group.name;
-      if (group.name == "tensor") EXPECT_EQ(group.members, mesh.group(Axis::kTensor, rank));
-      if (group.name == "data") EXPECT_EQ(group.members, mesh.group(Axis::kData, rank));
-      if (group.name == "world") EXPECT_EQ(group.members.size(), 8U);
+      if (group.name == "tensor") {
+        EXPECT_EQ(group.members, mesh.group(Axis::kTensor, rank));
+      } else if (group.name == "data") {
+        EXPECT_EQ(group.members, mesh.group(Axis::kData, rank));
+      } else if (group.name == "world") {
+        EXPECT_EQ(group.members.size(), 8U);
+      }
     }
     groups.world->barrier();
     stop_recording(groups);
@@ -185,7 +189,9 @@ TEST(ClockOffset, RanksOfOneProcessHaveOneClock) {
       EXPECT_LT(reading.uncertainty, 1'000'000'000);
       EXPECT_GE(reading.time, before);
       EXPECT_LE(reading.time, Trace::now());
-      if (rank == 0) EXPECT_EQ(reading.uncertainty, 0);
+      if (rank == 0) {
+        EXPECT_EQ(reading.uncertainty, 0);
+      }
     });
   }
 }
