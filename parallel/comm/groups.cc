@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/launched_task.h"
 
 namespace cloze {
 namespace {
@@ -60,21 +62,31 @@ std::string describe(const Degrees& degrees) {
              degrees.context, " x tensor ", degrees.tensor, " = ", degrees.world(), " ranks");
 }
 
+const char* environment(const char* name) {
+  return std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+}
+
 // How many tasks the launcher says it started, when it says so.
 int launched_tasks() {
-  // Of srun the tasks of this step: the allocation's count is there without a launch, too.
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-    if (value != nullptr) return std::atoi(value);
-  }
-  return 1;
+  const std::optional<LaunchedTask> task = launched_task();
+  return task ? task->num_tasks : 1;
 }
 
 }  // namespace
 
 int threads_of_environment() {
-  const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)
+  const char* value = environment("OMP_NUM_THREADS");
   return value == nullptr ? 0 : std::max(0, std::atoi(value));
+}
+
+std::optional<LaunchedTask> launched_task() { return launched_task_of(environment); }
+
+bool is_in_allocation() { return is_allocation(environment); }
+
+void hide_unconnected_hosts() {
+  // What srun --mpi=pmix and --mpi=pmi2 set.
+  if (environment("PMIX_NAMESPACE") != nullptr || environment("PMI_FD") != nullptr) return;
+  unsetenv("SLURM_NODELIST");  // NOLINT(concurrency-mt-unsafe)
 }
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_session.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/prepare_process.h"
@@ -18,6 +19,7 @@ namespace {
 void report_usage(int argc, char** argv, const cloze::Error& usage) {
   int rank = 0;
   if (argc > 1 && std::string_view(argv[1]) == "train") {
+    cloze::hide_unconnected_hosts();
     const cloze::MpiSession session(argc, argv);
     rank = session.world_rank();
   }
@@ -29,6 +31,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   cloze::Action action;
   cloze::add_train_command(app, action);
+  cloze::add_launch_command(app, action);
   cloze::add_prepare_command(app, action);
   cloze::add_tokenizer_command(app, action);
   cloze::add_inspect_command(app, action);

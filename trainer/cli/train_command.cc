@@ -7,31 +7,28 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "parallel/comm/groups.h"
+#include "parallel/comm/launched_task.h"
+#include "parallel/comm/mpi_library.h"
 #include "parallel/comm/mpi_session.h"
 #include "parallel/pass/caching_allocator.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/report_error.h"
+#include "trainer/cli/train_arguments.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
+#include "trainer/launch/mpi_version.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/trainer.h"
 #include "trainer/model/glm.h"
 
 namespace cloze {
 namespace {
-
-struct TrainArguments {
-  std::string config;
-  std::vector<std::string> overrides;
-  std::string resume = "auto";
-  std::string device = "cpu";
-  std::vector<std::string> allowed_changes;
-};
 
 // `run.threads`: a number, or OMP_NUM_THREADS, or this node's cores shared by its ranks.
 int threads_of(const config::Job& job, int ranks_of_node) {
@@ -60,11 +57,25 @@ int end_job(MpiSession& session, const Error& error, const JobPlace& place) {
   return static_cast<int>(error.code());
 }
 
+// Of ranks that do not see each other each is the first: the launcher's first one speaks.
+bool is_alone_among_many(const MpiSession& session, const std::optional<LaunchedTask>& task) {
+  try {
+    check_not_alone(session.world_size(), task, text_of(mpi_version_of(mpi_library())));
+    return false;
+  } catch (const Error& error) {
+    if (task->rank == 0) report_error(error, task->rank, "start");
+    return true;
+  }
+}
+
 int train(const TrainArguments& arguments) {
   StopSignals signals;  // Before MPI starts threads, which inherit the mask.
+  const std::optional<LaunchedTask> task = launched_task();
+  hide_unconnected_hosts();
   int argc = 0;
   char** argv = nullptr;
   MpiSession session(argc, argv);
+  if (is_alone_among_many(session, task)) return static_cast<int>(ExitCode::kUsage);
   const at::NoGradGuard no_tape;
   const CachingAllocator allocator;  // Before the first tensor.
   std::vector<int> everyone;
@@ -73,16 +84,7 @@ int train(const TrainArguments& arguments) {
   JobPlace place;
   try {
     LoadedConfig loaded;
-    together(*world, [&] {
-      CLOZE_REQUIRE(arguments.device == "cpu", ExitCode::kUsage,
-                    str("--device ", arguments.device, " is not in this build"),
-                    "leave --device out to train on the CPU");
-      loaded = load_config(arguments.config, arguments.overrides);
-      throw_problems(check_rules(loaded, session.world_size()));
-      CLOZE_REQUIRE(loaded.run.run().has_directory() && loaded.run.run().has_steps(),
-                    ExitCode::kUsage, "run.directory and run.steps are not both set",
-                    "set them in the config or with --set");
-    });
+    together(*world, [&] { loaded = load_for_training(arguments, session.world_size()); });
     if (world->rank() == 0) {
       for (const std::string& notice : loaded.notices) {
         std::fprintf(stderr, "notice: %s\n", notice.c_str());
@@ -116,17 +118,7 @@ void add_train_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command =
       app.add_subcommand("train", "Pretrains a model, under mpirun, srun, or alone (one rank)");
-  command->add_option("CONFIG", arguments->config, "YAML file")->required();
-  command->add_option("--set", arguments->overrides, "path=value, over the file; repeatable")
-      ->allow_extra_args(false);
-  command->add_option("--resume", arguments->resume, "auto (default), strict or none")
-      ->check(CLI::IsMember({"auto", "strict", "none"}));
-  command->add_option("--device", arguments->device, "cpu (default)")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
-  command
-      ->add_option("--allow-change", arguments->allowed_changes,
-                   "A key that may differ from the checkpoint's config; repeatable")
-      ->allow_extra_args(false);
+  add_train_options(*command, *arguments);
   command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }
 
