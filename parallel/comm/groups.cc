@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/launched_task.h"
 
 namespace cloze {
 namespace {
@@ -88,15 +90,15 @@ std::vector<int> members_of(Communicator& group, int world_rank) {
   return {ranks, ranks + group.size()};
 }
 
+const char* environment(const char* name) {
+  return std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+}
+
 }  // namespace
 
 int launched_tasks() {
-  // Of srun the tasks of this step: the allocation's count is there without a launch, too.
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-    if (value != nullptr) return std::max(0, std::atoi(value));
-  }
-  return 0;
+  const std::optional<LaunchedTask> task = launched_task();
+  return task ? task->num_tasks : 0;
 }
 
 void record_calls(const Groups& groups, Trace& trace) {
@@ -110,7 +112,7 @@ void stop_recording(const Groups& groups) {
 }
 
 int threads_of_environment() {
-  const char* value = std::getenv("OMP_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe)
+  const char* value = environment("OMP_NUM_THREADS");
   return value == nullptr ? 0 : first_of_thread_list(value);
 }
 
@@ -141,7 +143,7 @@ std::map<std::string, std::string> numerics_of_environment() {
        {"MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ATEN_CPU_CAPABILITY",
         "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
         "DNNL_DEFAULT_FPMATH_MODE", "GLIBC_TUNABLES"}) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+    const char* value = environment(name);
     if (value != nullptr) found[name] = value;
   }
   if (const auto mode = found.find("MKL_CBWR"); mode != found.end()) check_mkl_mode(mode->second);
@@ -158,6 +160,16 @@ void check_mkl_mode(const std::string& mode) {
   CLOZE_REQUIRE(std::ranges::find(kBranches, branch) != kBranches.end(), ExitCode::kUsage,
                 str("MKL_CBWR is '", mode.substr(0, 64), "', no mode of MKL"),
                 "unset it, or set it to AVX2,STRICT or AVX512,STRICT");
+}
+
+std::optional<LaunchedTask> launched_task() { return launched_task_of(environment); }
+
+bool is_in_allocation() { return is_allocation(environment); }
+
+void hide_unconnected_hosts() {
+  // What srun --mpi=pmix and --mpi=pmi2 set.
+  if (environment("PMIX_NAMESPACE") != nullptr || environment("PMI_FD") != nullptr) return;
+  unsetenv("SLURM_NODELIST");  // NOLINT(concurrency-mt-unsafe)
 }
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {

@@ -13,6 +13,7 @@ using Action = std::function<int()>;
 
 // Each lives in its own <name>_command.cc.
 void add_train_command(CLI::App& app, Action& action);
+void add_launch_command(CLI::App& app, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);
 void add_prepare_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);

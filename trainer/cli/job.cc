@@ -9,13 +9,17 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "parallel/base/check.h"
 #include "parallel/comm/groups.h"
+#include "parallel/comm/launched_task.h"
+#include "parallel/comm/mpi_library.h"
 #include "parallel/pass/caching_allocator.h"
 #include "trainer/cli/report_error.h"
+#include "trainer/doctor/mpi_version.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
@@ -31,6 +35,17 @@ int end_job(MpiSession& session, const Error& error, const JobPlace& place) {
   }
   if (session.world_size() > 1) session.abort(error.code());
   return static_cast<int>(error.code());
+}
+
+// Of ranks that do not see each other each is the first: the launcher's first one speaks.
+bool is_alone_among_many(const MpiSession& session, const std::optional<LaunchedTask>& task) {
+  try {
+    check_not_alone(session.world_size(), task, mpi_library_name(mpi_library_version()));
+    return false;
+  } catch (const Error& error) {
+    if (task->rank == 0) report_error(error, task->rank, "start");
+    return true;
+  }
 }
 
 }  // namespace
@@ -66,9 +81,12 @@ std::unique_ptr<Communicator> tensor_group(MpiSession& session, int wanted) {
 }
 
 int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)>& body) {
+  const std::optional<LaunchedTask> task = launched_task();
+  hide_unconnected_hosts();
   int argc = 0;
   char** argv = nullptr;
   MpiSession session(argc, argv);
+  if (is_alone_among_many(session, task)) return static_cast<int>(ExitCode::kUsage);
   const at::NoGradGuard no_tape;
   const CachingAllocator allocator;  // Before the first tensor.
   std::vector<int> everyone(static_cast<std::size_t>(session.world_size()));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_session.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/prepare_process.h"
@@ -23,6 +24,7 @@ void report_usage(int argc, char** argv, const cloze::Error& usage) {
   int rank = 0;
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (std::ranges::find(kParallelCommands, command) != kParallelCommands.end()) {
+    cloze::hide_unconnected_hosts();
     const cloze::MpiSession session(argc, argv);
     rank = session.world_rank();
   }
@@ -34,6 +36,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   cloze::Action action;
   cloze::add_train_command(app, action);
+  cloze::add_launch_command(app, action);
   cloze::add_prepare_command(app, action);
   cloze::add_tokenizer_command(app, action);
   cloze::add_inspect_command(app, action);

@@ -11,6 +11,7 @@
 #include "parallel/comm/groups.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
+#include "trainer/cli/train_arguments.h"
 #include "trainer/config/differences.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/load.h"
@@ -23,14 +24,6 @@
 
 namespace cloze {
 namespace {
-
-struct TrainArguments {
-  std::string config;
-  std::vector<std::string> overrides;
-  std::string resume = "auto";
-  std::string device = "cpu";
-  std::vector<std::string> allowed_changes;
-};
 
 Resume resume_of(const std::string& text) {
   if (text == "strict") return Resume::kStrict;
@@ -74,16 +67,7 @@ int train(const TrainArguments& arguments) {
     Numerics numerics;
     int threads = 0;
     together(world, [&] {
-      CLOZE_REQUIRE(arguments.device == "cpu", ExitCode::kUsage,
-                    str("--device ", arguments.device, " is not in this build"),
-                    "leave --device out to train on the CPU");
-      CheckedConfig checked =
-          check_config(arguments.config, arguments.overrides, session.world_size());
-      throw_problems(checked.problems);
-      loaded = std::move(checked.loaded);
-      CLOZE_REQUIRE(loaded.run.run().has_directory() && loaded.run.run().has_steps(),
-                    ExitCode::kUsage, "run.directory and run.steps are not both set",
-                    "set them in the config or with --set");
+      loaded = load_for_training(arguments, session.world_size());
       numerics = numerics_of_process(build);
       threads = threads_of(loaded.run.run().threads(), session.local_size());
     });
@@ -116,17 +100,7 @@ void add_train_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command =
       app.add_subcommand("train", "Pretrains a model, under mpirun, srun, or alone (one rank)");
-  command->add_option("CONFIG", arguments->config, "YAML file")->required();
-  command->add_option("--set", arguments->overrides, "path=value, over the file; repeatable")
-      ->allow_extra_args(false);
-  command->add_option("--resume", arguments->resume, "auto (default), strict or none")
-      ->check(CLI::IsMember({"auto", "strict", "none"}));
-  command->add_option("--device", arguments->device, "cpu (default)")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
-  command
-      ->add_option("--allow-change", arguments->allowed_changes,
-                   "A key that may differ from the checkpoint's config; repeatable")
-      ->allow_extra_args(false);
+  add_train_options(*command, *arguments);
   command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }
 

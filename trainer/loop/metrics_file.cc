@@ -72,4 +72,20 @@ void MetricsFile::write(const nlohmann::ordered_json& metrics) {
   last_step_ = step;
 }
 
+std::int64_t last_logged_step(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return -1;
+  const File file = File::open_for_reading(path);
+  // Behind the last newline stands nothing, or a line that is not whole.
+  std::int64_t end = file.size();
+  end -= std::ssize(line_before(file, end, end));
+  while (end > 0) {
+    const std::string line = line_before(file, end - 1, kMaxLine);
+    if (const std::optional<std::int64_t> step = step_of(line)) return *step;
+    if (std::ssize(line) >= kMaxLine) return -1;
+    end -= std::ssize(line) + 1;
+  }
+  return -1;
+}
+
 }  // namespace cloze

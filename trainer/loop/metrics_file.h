@@ -30,4 +30,7 @@ class MetricsFile {
   AppendFile file_;
 };
 
+// The step of the last whole line; -1 when there is none, or no such file.
+std::int64_t last_logged_step(const std::filesystem::path& path);
+
 }  // namespace cloze

@@ -12,6 +12,8 @@
 #include <limits>
 #include <random>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "parallel/base/check.h"
 #include "trainer/loop/event_journal.h"
@@ -162,6 +164,25 @@ TEST_F(MetricsFileTest, EventsHaveATimeAndStay) {
   EXPECT_EQ(time[10], 'T');
   EXPECT_EQ(time[23], 'Z');
   EXPECT_LE(events[0]["time"], events[1]["time"]);
+}
+
+TEST_F(MetricsFileTest, TheLastLoggedStepIsThatOfTheLastWholeLine) {
+  EXPECT_EQ(last_logged_step(path_), -1) << "no file";
+  EXPECT_EQ(last_logged_step(folder_), -1) << "no regular file";
+  const std::vector<std::pair<std::string, std::int64_t>> cases = {
+      {"", -1},
+      {"{\"step\":4}\n{\"step\":5}\n", 5},
+      {"{\"step\":4}\n{\"step\":5}", 4},
+      {"{\"step\":4}\n{\"st", 4},
+      {"{\"step\":4}\ngarbage\n\n", 4},
+      {"{\"step\":4", -1},
+      {"garbage\n", -1},
+      {std::string(5000, '\0'), -1},
+      {"{\"step\":4}\n" + std::string(9000, 'x') + "\n", 4}};
+  for (const auto& [text, step] : cases) {
+    spill(text);
+    EXPECT_EQ(last_logged_step(path_), step) << text.substr(0, 40);
+  }
 }
 
 }  // namespace

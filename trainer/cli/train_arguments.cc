@@ -1,0 +1,48 @@
+#include "trainer/cli/train_arguments.h"
+
+#include <utility>
+
+#include "parallel/base/check.h"
+
+namespace cloze {
+
+void add_train_options(CLI::App& command, TrainArguments& arguments) {
+  command.add_option("CONFIG", arguments.config, "YAML file")->required();
+  command.add_option("--set", arguments.overrides, "path=value, over the file; repeatable")
+      ->allow_extra_args(false);
+  command.add_option("--resume", arguments.resume, "auto (default), strict or none")
+      ->check(CLI::IsMember({"auto", "strict", "none"}));
+  command.add_option("--device", arguments.device, "cpu (default)")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  command
+      .add_option("--allow-change", arguments.allowed_changes,
+                  "A key that may differ from the checkpoint's config; repeatable")
+      ->allow_extra_args(false);
+}
+
+std::vector<std::string> words_of(const TrainArguments& arguments) {
+  std::vector<std::string> words = {"--resume", arguments.resume, "--device", arguments.device};
+  // With an equals sign a value may begin with hyphens.
+  for (const std::string& text : arguments.overrides) words.push_back("--set=" + text);
+  for (const std::string& key : arguments.allowed_changes) {
+    words.push_back("--allow-change=" + key);
+  }
+  words.emplace_back("--");
+  words.push_back(arguments.config);
+  return words;
+}
+
+LoadedConfig load_for_training(const TrainArguments& arguments, int num_ranks) {
+  CLOZE_REQUIRE(arguments.device == "cpu", ExitCode::kUsage,
+                str("--device ", arguments.device, " is not in this build"),
+                "leave --device out to train on the CPU");
+  CheckedConfig checked = check_config(arguments.config, arguments.overrides, num_ranks);
+  throw_problems(checked.problems);
+  LoadedConfig loaded = std::move(checked.loaded);
+  CLOZE_REQUIRE(loaded.run.run().has_directory() && loaded.run.run().has_steps(), ExitCode::kUsage,
+                "run.directory and run.steps are not both set",
+                "set them in the config or with --set");
+  return loaded;
+}
+
+}  // namespace cloze

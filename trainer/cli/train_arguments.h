@@ -1,0 +1,31 @@
+// The options of `cloze train`, which `cloze launch` passes on to it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+#include "trainer/config/load.h"
+
+namespace cloze {
+
+struct TrainArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string resume = "auto";
+  std::string device = "cpu";
+  std::vector<std::string> allowed_changes;
+  bool operator==(const TrainArguments&) const = default;
+};
+
+// `arguments` outlives the command.
+void add_train_options(CLI::App& command, TrainArguments& arguments);
+
+// The words behind `cloze train` that say the same.
+std::vector<std::string> words_of(const TrainArguments& arguments);
+
+// The config that they name, checked for `num_ranks`. Throws Error kUsage.
+LoadedConfig load_for_training(const TrainArguments& arguments, int num_ranks);
+
+}  // namespace cloze

@@ -1,0 +1,56 @@
+// The options are rows of a table: when, and how each Open MPI spells it.
+#include "trainer/launch/mpirun_command.h"
+
+namespace cloze {
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Option {
+  bool wanted;
+  Words open_mpi_4;
+  Words open_mpi_5;
+};
+
+std::vector<Option> options_for(const RankPlacement& placement) {
+  const Words hostfile = {"--hostfile", placement.hostfile};
+  const Words threads = {"-x", "OMP_NUM_THREADS"};
+  const bool always = true;
+  return {
+      {always, {"--allow-run-as-root"}, {"--allow-run-as-root"}},
+      {!placement.hostfile.empty(), hostfile, hostfile},
+      {placement.passes_threads, threads, threads},
+      {placement.oversubscribe, {"--oversubscribe"}, {"--map-by", ":OVERSUBSCRIBE"}},
+      // A rank may run several threads; bound to one core they would take turns on it.
+      {always, {"--bind-to", "none"}, {"--bind-to", "none"}},
+      {placement.yield,
+       {"--mca", "mpi_yield_when_idle", "1"},
+       {"--mca", "mpi_yield_when_idle", "1"}},
+      // Files of the session in memory, not on a disk that may be slow.
+      {always,
+       {"--mca", "orte_tmpdir_base", "/dev/shm"},
+       {"--prtemca", "prte_tmpdir_base", "/dev/shm"}},
+      // Fixed transports keep Open MPI from probing networks that one machine does not need.
+      // Between machines it must choose, or it would miss the fast one.
+      {placement.one_machine, {"--mca", "pml", "ob1"}, {"--mca", "pml", "ob1"}},
+      {placement.one_machine, {"--mca", "btl", "self,vader,tcp"}, {"--mca", "btl", "self,sm,tcp"}},
+      // Reading another process's memory needs rights that containers withhold; 5 finds that out.
+      {placement.one_machine, {"--mca", "btl_vader_single_copy_mechanism", "none"}, {}},
+  };
+}
+
+}  // namespace
+
+std::vector<std::string> mpirun_command(const LauncherVersion& mpi, const RankPlacement& placement,
+                                        const std::vector<std::string>& program) {
+  Words command = {"mpirun", "-n", std::to_string(placement.num_ranks)};
+  for (const Option& option : options_for(placement)) {
+    if (!option.wanted) continue;
+    const Words& words = mpi.major == 4 ? option.open_mpi_4 : option.open_mpi_5;
+    command.insert(command.end(), words.begin(), words.end());
+  }
+  command.insert(command.end(), program.begin(), program.end());
+  return command;
+}
+
+}  // namespace cloze
