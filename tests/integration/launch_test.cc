@@ -257,7 +257,9 @@ TEST_F(LaunchTest, ATerminalShowsOneBarAndEachLineOnce) {
     const std::size_t begin = outcome.out.rfind('\n', at) + 1;
     const std::size_t wiped = outcome.out.rfind("\r\033[K", at);
     const std::size_t bar = outcome.out.rfind('#', at);
-    if (bar != std::string::npos && bar > begin) EXPECT_GT(wiped, bar) << outcome.out;
+    if (bar != std::string::npos && bar > begin) {
+      EXPECT_GT(wiped, bar) << outcome.out;
+    }
   }
 }
 

@@ -11,11 +11,11 @@
 namespace cloze {
 
 struct TrainArguments {
-  std::string config;
-  std::vector<std::string> overrides;
+  std::string config{};
+  std::vector<std::string> overrides{};
   std::string resume = "auto";
   std::string device = "cpu";
-  std::vector<std::string> allowed_changes;
+  std::vector<std::string> allowed_changes{};
   bool operator==(const TrainArguments&) const = default;
 };
 

@@ -71,10 +71,10 @@ of size 1 makes idle (`stage_layers` on one stage) is always allowed.
 
 ```
 $ cloze config show configs/tiny.yaml --set optimizer.lr=1e-3
-  hidden_size: 128                          # configs/tiny.yaml:19:3
+  hidden_size: 128                          # configs/tiny.yaml:17:3
+  sequence: false                           # derived
   lr: 0.001                                 # --set
   eps: 1.0e-08                              # default
-  sequence: false                           # derived
 ```
 
 (shortened). The origin is the place in the file, `--set`, `preset NAME`, `derived` (follows from other keys) or

@@ -90,6 +90,15 @@ CheckResult check_pairs(const FabricTimes& times, const PairFigure& figure) {
   return check;
 }
 
+// What to look at when all is slow.
+std::string fix_of_slowness(const FabricTimes& times) {
+  const bool one_host = std::ranges::all_of(
+      times.pairs, [&](const PairTimes& pair) { return same_host(times, pair); });
+  return one_host ? "the host is busy, or ranks that wait keep its cores busy: end other programs, "
+                    "start with scripts/mpirun, or start fewer ranks"
+                  : "look whether MPI uses the fast network (--mca btl_tcp_if_include)";
+}
+
 CheckResult check_latency(const FabricTimes& times) {
   CheckResult check =
       check_pairs(times, {.name = "fabric.latency",
@@ -100,13 +109,9 @@ CheckResult check_latency(const FabricTimes& times) {
                           .too_much = 10});
   constexpr double kTooLong = 1e-3;
   if (check.status == Status::kOk && std::get<double>(check.value) > kTooLong) {
-    const bool one_host = std::ranges::all_of(
-        times.pairs, [&](const PairTimes& pair) { return same_host(times, pair); });
     check.status = Status::kWarn;
     check.detail += "; more than 1 ms";
-    check.fix = one_host ? "ranks that wait keep their cores busy: start with scripts/mpirun, or "
-                           "fewer ranks on this host"
-                         : "look whether MPI uses the fast network (--mca btl_tcp_if_include)";
+    check.fix = fix_of_slowness(times);
   }
   return check;
 }
@@ -123,7 +128,7 @@ CheckResult check_bandwidth(const FabricTimes& times) {
   if (check.status == Status::kOk && std::get<double>(check.value) < kTooSlow) {
     check.status = Status::kWarn;
     check.detail += "; less than a gigabit network carries";
-    check.fix = "look whether MPI uses the fast network (--mca btl_tcp_if_include)";
+    check.fix = fix_of_slowness(times);
   }
   return check;
 }

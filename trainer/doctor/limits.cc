@@ -46,8 +46,8 @@ CheckResult check_open_files(const std::map<std::string, Limit>& limits, int wor
   const std::int64_t enough = std::max<std::int64_t>(1024, 2 * least);
   if (*files >= enough) return check;
   check.status = *files < least ? Status::kFail : Status::kWarn;
-  check.detail = str(world_size, world_size == 1 ? " rank needs " : " ranks need ", least,
-                     " each, shards and checkpoints more");
+  check.detail =
+      str("a rank of a job of ", world_size, " needs ", least, ", more for shards and checkpoints");
   check.fix = str("ulimit -n ", std::max<std::int64_t>(65536, enough),
                   " before mpirun, on every host (a hard limit: /etc/security/limits.conf)");
   return check;

@@ -62,8 +62,8 @@ CheckResult check_huge_pages(const std::optional<std::string>& chosen) {
 }
 
 std::int64_t shared_memory_need(int ranks_of_host) {
-  // Measured with Open MPI 4.1: 8.2 to 8.6 MiB of control files, then up to 4 MiB a rank for what it
-  // sends, of which a job that has not sent much has used little.
+  // Measured with Open MPI 4.1: 8.2 to 8.6 MiB of control files, then up to 4 MiB a rank for what
+  // it sends, of which a job that has not sent much has used little.
   constexpr std::int64_t kBase = std::int64_t{9} << 20;
   constexpr std::int64_t kRank = std::int64_t{5} << 20;
   return kBase + kRank * ranks_of_host;

@@ -126,7 +126,7 @@ std::optional<Space> space_of(const std::filesystem::path& folder) {
 }
 
 std::vector<CheckResult> check_space(const std::optional<Space>& space) {
-  if (!space) {
+  if (!space || space->total_bytes == 0) {  // Such as /proc, which has no size.
     return {unknown("disk.free", "the folder cannot be looked at"),
             unknown("disk.inodes", "the folder cannot be looked at")};
   }

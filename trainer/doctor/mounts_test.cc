@@ -72,6 +72,7 @@ TEST(MountsTest, RoomIsJudged) {
   EXPECT_EQ(judge(0, 0, 1 << 21), std::pair(Status::kFail, Status::kFail));
   EXPECT_EQ(judge(100 * kGiB, 0, 0), std::pair(Status::kOk, Status::kOk)) << "btrfs counts none";
   for (const CheckResult& check : check_space({})) EXPECT_EQ(check.status, Status::kSkip);
+  for (const CheckResult& check : check_space(Space{})) EXPECT_EQ(check.status, Status::kSkip);
   ASSERT_TRUE(space_of("/"));
   EXPECT_GT(space_of("/")->total_bytes, 0);
   EXPECT_FALSE(space_of("/no/such/folder"));
