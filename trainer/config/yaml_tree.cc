@@ -17,6 +17,8 @@
 namespace cloze {
 namespace {
 
+constexpr const char* kShallow = "a config has sections, keys and lists: three or four levels";
+
 // Leaves yaml-cpp: the text cannot be read further.
 struct Unreadable {
   Problem problem;
@@ -129,8 +131,7 @@ class TreeBuilder : public YAML::EventHandler {
              YamlNode::Kind kind) {
     refuse_extras(mark, tag, anchor);
     if (static_cast<int>(open_.size()) == kDeepestConfig) {
-      stop(mark, str("nested deeper than ", kDeepestConfig, " levels"),
-           "a config has sections, keys and lists: three or four levels");
+      stop(mark, str("nested deeper than ", kDeepestConfig, " levels"), kShallow);
     }
     if (!open_.empty() && open_.back().node.kind == YamlNode::Kind::kMap && !open_.back().key) {
       stop(mark, "a map or list as a key, or a bracket that is not closed",
@@ -205,6 +206,25 @@ class TreeBuilder : public YAML::EventHandler {
   int nodes_ = 0;
 };
 
+// Where brackets are nested so deep that yaml-cpp shall not see them: it reads on to the last of
+// them before it tells of the first, and a megabyte of them would cost it a second and 250 MB.
+// Brackets in quotes and comments count here, too, so the limit is far above kDeepestConfig.
+std::optional<std::size_t> find_deep_brackets(std::string_view text) {
+  constexpr int kMostOpen = 1000;
+  int open = 0;
+  std::size_t too_deep = 0;  // The bracket that is one level too deep, below the first map.
+  for (std::size_t index = 0; index < text.size(); ++index) {
+    const char letter = text[index];
+    if (letter == '[' || letter == '{') {
+      if (++open == kDeepestConfig) too_deep = index;
+      if (open > kMostOpen) return too_deep;
+    } else if ((letter == ']' || letter == '}') && open > 0) {
+      --open;
+    }
+  }
+  return std::nullopt;
+}
+
 // yaml-cpp's message for the user, with a fix.
 Problem problem_of(const YAML::Exception& error, std::string_view text, const std::string& file) {
   const TextPosition at =
@@ -232,6 +252,12 @@ std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& fil
                                    std::vector<Problem>& problems) {
   if (auto problem = check_yaml_bytes(text, file, kLargestConfigBytes)) {
     problems.push_back(std::move(*problem));
+    return std::nullopt;
+  }
+  if (const auto byte = find_deep_brackets(text)) {
+    const TextPosition at = TextPositions(text).at(*byte);
+    problems.push_back({file, at.line, at.column,
+                        str("nested deeper than ", kDeepestConfig, " levels"), kShallow});
     return std::nullopt;
   }
   std::istringstream stream{std::string(text)};

@@ -57,6 +57,7 @@ std::string duration_text(double seconds) {
 
 std::string count_text(double count) {
   if (std::isnan(count)) return "nan";
+  if (count < 0) return "-" + count_text(-count);
   if (!(count < 1e21)) return std::isinf(count) ? "inf" : format("%.2e", count);
   if (count >= 1e9) return format("%.2f B", count / 1e9);
   if (count >= 1e6) return format("%.2f M", count / 1e6);
