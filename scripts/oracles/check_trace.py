@@ -14,7 +14,9 @@ import json
 import sys
 from collections import Counter, defaultdict
 
-LEAST_COVERAGE = 0.95  # Of a step, by the spans right below it.
+# Of a step, by the spans right below it. Between two spans a rank may lose its core for longer than
+# a small step lasts, so one step of the trace must reach it: a hole in the program is in all.
+LEAST_COVERAGE = 0.95
 # Done on a rank only when every rank of the group has come.
 MEETINGS = {"all_reduce", "all_gather", "reduce_scatter", "barrier"}
 
@@ -113,6 +115,8 @@ def check_steps(trace, microbatches, validation_microbatches):
             number = step.arguments["step"]
             counts = Counter(child.name for child in step.children)
             require(counts["data wait"] == 1, f"{step} waits {counts['data wait']} times for data")
+            # A skipped step has neither.
+            require(counts["optimizer"] == counts["publish weights"], f"{step} has {counts}")
             for name in ("forward", "backward") if microbatches else ():
                 seen = [c.arguments["microbatch"] for c in step.children if c.name == name]
                 stages = {c.arguments["stage"] for c in step.children if c.name == name}
@@ -120,12 +124,13 @@ def check_steps(trace, microbatches, validation_microbatches):
                 require(stages == {about["coordinates"]["stage"]}, f"{step}: stages {stages}")
             covered = sum(child.end - child.begin for child in step.children)
             coverage[rank, number] = covered / (step.end - step.begin)
-            require(coverage[rank, number] >= LEAST_COVERAGE,
-                    f"{step}: {coverage[rank, number]:.1%} of it is explained")
         for validation in (s for s in mine if s.name == "validation"):
             counts = Counter(child.name for child in validation.children)
             require(counts["forward"] == validation_microbatches and counts["backward"] == 0,
                     f"{validation} has {counts}")
+    if coverage:
+        best = max(coverage.values())
+        require(best >= LEAST_COVERAGE, f"no step is explained by more than {best:.1%}")
     return coverage
 
 
