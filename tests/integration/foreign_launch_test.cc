@@ -40,9 +40,9 @@ class ForeignLaunchTest : public TrainingTest {
     EXPECT_EQ(run_process({"/bin/bash", "-n", path}, workspace()).code, 0);
     Process process(Words{"/usr/bin/env", "PATH=" + run_folder("bin").string() + ":/usr/bin:/bin",
                           "SLURM_JOB_ID=77", "SLURM_NTASKS=2", "SLURM_PROCID=0",
-                          "CLOZE=" CLOZE_BINARY, "/bin/bash", path, "config.yaml", "--set",
-                          "run.directory=" + run_folder("a").string(), "--set", "run.steps=1000000",
-                          "--set", "checkpoint.interval=1000000"} +
+                          std::string("CLOZE=") + CLOZE_BINARY, "/bin/bash", path, "config.yaml",
+                          "--set", "run.directory=" + run_folder("a").string(), "--set",
+                          "run.steps=1000000", "--set", "checkpoint.interval=1000000"} +
                         options,
                     workspace());
     ASSERT_TRUE(reaches("a", 2));

@@ -139,7 +139,7 @@ std::string type_text(const FieldDescriptor& field) {
       break;
   }
   const std::string range = range_text(field);
-  const std::string only = options.GetExtension(config::only);
+  const std::string& only = options.GetExtension(config::only);
   if (!only.empty()) return str("`", only, "` in this version");
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:

@@ -49,7 +49,7 @@ bool is_watched() {
 std::string duration_text(double seconds) {
   constexpr double kLongest = 3.2e10;  // Seconds: a thousand years.
   if (!(seconds >= 0 && seconds < kLongest)) return "?";
-  const auto whole = static_cast<long long>(std::llround(seconds));
+  const long long whole = std::llround(seconds);
   if (whole < 60) return format("%lld s", whole);
   if (whole < 3600) return format("%lld min %02lld s", whole / 60, whole % 60);
   return format("%lld h %02lld min", whole / 3600, whole / 60 % 60);
