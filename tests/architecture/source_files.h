@@ -42,8 +42,8 @@ inline std::vector<SourceFile> read_sources(const std::filesystem::path& root) {
       const std::string path = entry.path().lexically_relative(root).string();
       const std::string kind = entry.path().extension().string();
       if (entry.is_regular_file() && path.find("golden/") == std::string::npos &&
-          !path.starts_with("tests/fuzz/seeds/") &&
-          path.find("__pycache__") == std::string::npos && std::ranges::count(kKinds, kind) > 0) {
+          !path.starts_with("tests/fuzz/seeds/") && path.find("__pycache__") == std::string::npos &&
+          std::ranges::count(kKinds, kind) > 0) {
         paths.push_back(path);
       }
     }
