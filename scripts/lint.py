@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy with .clang-tidy. Needs a configured and built build/release.
+"""Runs clang-tidy with .clang-tidy. Needs `scripts/setup tests`, and build/release built.
 
 usage: lint.py             files changed in the last commits, then a tenth of the rest, which
                            moves on with every commit; stops taking new files after --seconds
@@ -85,8 +85,8 @@ def main():
         if limited and time.monotonic() > deadline:
             return path, None, ""
         started = time.monotonic()
-        result = subprocess.run(["clang-tidy-19", "-p", str(folder), "--quiet", str(ROOT / path)],
-                                capture_output=True, text=True)
+        result = subprocess.run([str(ROOT / ".venv/bin/clang-tidy"), "-p", str(folder), "--quiet",
+                                 str(ROOT / path)], capture_output=True, text=True)
         seconds = time.monotonic() - started
         verdict = "clean" if result.returncode == 0 else "FINDINGS"
         print(f"   {path}: {verdict} ({seconds:.0f} s)", flush=True)
