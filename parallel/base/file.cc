@@ -13,7 +13,15 @@
 namespace cloze {
 namespace {
 
+constexpr std::size_t kBufferBytes = 256 * 1024;
+
 std::string reason() { return std::strerror(errno); }
+
+std::filesystem::path beside(const std::filesystem::path& path) {
+  std::filesystem::path temporary = path;
+  temporary += str(".tmp-", ::getpid());
+  return temporary;
+}
 
 }  // namespace
 
@@ -121,6 +129,33 @@ void File::close() {
                 "check the device; what was written to this file may be lost");
 }
 
+ReplacingFile::ReplacingFile(const std::filesystem::path& path)
+    : path_(path), file_(File::create(beside(path))) {}
+
+ReplacingFile::~ReplacingFile() {
+  if (!committed_) ::unlink(file_.path().c_str());
+}
+
+void ReplacingFile::write(std::string_view text) {
+  buffer_ += text;
+  if (buffer_.size() < kBufferBytes) return;
+  file_.write(buffer_);
+  buffer_.clear();
+}
+
+void ReplacingFile::commit() {
+  file_.write(buffer_);
+  buffer_.clear();
+  file_.sync();
+  file_.close();
+  CLOZE_REQUIRE(
+      ::rename(file_.path().c_str(), path_.c_str()) == 0, ExitCode::kIo,
+      str("cannot rename ", file_.path().string(), " to ", path_.string(), ": ", reason()),
+      "check the permissions of the folder");
+  committed_ = true;
+  sync_directory(path_.parent_path());
+}
+
 std::string read_file(const std::filesystem::path& path, std::int64_t limit) {
   const File file = File::open_for_reading(path);
   const std::int64_t size = file.size();
@@ -133,21 +168,9 @@ std::string read_file(const std::filesystem::path& path, std::int64_t limit) {
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  std::filesystem::path temporary = path;
-  temporary += str(".tmp-", ::getpid());
-  try {
-    File file = File::create(temporary);
-    file.write(content);
-    file.sync();
-    file.close();
-    CLOZE_REQUIRE(::rename(temporary.c_str(), path.c_str()) == 0, ExitCode::kIo,
-                  str("cannot rename ", temporary.string(), " to ", path.string(), ": ", reason()),
-                  "check the permissions of the folder");
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_directory(path.parent_path());
+  ReplacingFile file(path);
+  file.write(content);
+  file.commit();
 }
 
 void sync_directory(const std::filesystem::path& folder) {

@@ -45,10 +45,28 @@ class File {
   int descriptor_ = -1;
 };
 
+// A file that is written piece by piece, beside `path`, and takes that name when it is whole.
+class ReplacingFile {
+ public:
+  explicit ReplacingFile(const std::filesystem::path& path);
+  ReplacingFile(const ReplacingFile&) = delete;
+  ReplacingFile& operator=(const ReplacingFile&) = delete;
+  ~ReplacingFile();  // Not committed: nothing is left, and what had the name before stays.
+
+  void write(std::string_view text);
+  void commit();  // Syncs, renames, syncs the folder.
+
+ private:
+  const std::filesystem::path path_;
+  File file_;
+  std::string buffer_;
+  bool committed_ = false;
+};
+
 // The whole of a file of at most `limit` bytes; a larger one is kBadInput.
 std::string read_file(const std::filesystem::path& path, std::int64_t limit);
 
-// Writes beside `path`, syncs, renames over it, syncs the folder.
+// A ReplacingFile of one piece.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // Makes renames and new names in a folder durable.

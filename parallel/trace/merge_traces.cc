@@ -10,7 +10,6 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
-#include "parallel/trace/replacing_file.h"
 #include "parallel/trace/trace_file.h"
 #include "parallel/trace/trace_format.h"
 

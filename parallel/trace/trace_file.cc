@@ -4,11 +4,10 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <string_view>
 #include <tuple>
 
 #include "parallel/base/check.h"
-#include "parallel/trace/replacing_file.h"
+#include "parallel/base/file.h"
 #include "parallel/trace/trace_format.h"
 #include "parallel/trace/trace_lanes.h"
 
