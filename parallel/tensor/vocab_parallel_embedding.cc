@@ -38,11 +38,14 @@ void VocabParallelEmbedding::backward(Pass& pass, const at::Tensor& dy,
                                       std::span<const std::int32_t> ids) const {
   const Box& box = weight_.members.front().spec.box;
   const at::Tensor whole = gather_tokens(dy, tp_).wait();
-  const TraceSpan recorded = pass.weight_gradients.span();
-  with_type(whole.scalar_type(), [&]<typename T>() {
-    embedding_backward<T>(data_of<const T>(whole), ids.data(), box.offset[0], box.shape[0],
-                          data_of<Accumulator<T>>(weight_.main_grad), whole.size(0), box.shape[1]);
-  });
+  {
+    const TraceSpan recorded = pass.weight_gradients.span();
+    with_type(whole.scalar_type(), [&]<typename T>() {
+      embedding_backward<T>(data_of<const T>(whole), ids.data(), box.offset[0], box.shape[0],
+                            data_of<Accumulator<T>>(weight_.main_grad), whole.size(0),
+                            box.shape[1]);
+    });
+  }
   pass.weight_gradients.ready(weight_);
 }
 

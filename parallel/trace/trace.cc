@@ -67,7 +67,7 @@ void Trace::end() {
 
 void Trace::forget() {
   CLOZE_CHECK(!is_on_, "a trace is forgotten while it is on", "call end() first");
-  events_ = {};
+  events_ = std::vector<TraceEvent>();  // {} would keep the memory.
 }
 
 TracePlace Trace::add(TraceEvent event) {

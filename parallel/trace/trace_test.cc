@@ -158,6 +158,7 @@ TEST(Trace, WhatIsOpenAtTheEndOfARecordingEndsThere) {
   trace.end();
   trace.forget();
   EXPECT_TRUE(trace.events().empty());
+  EXPECT_EQ(trace.events().capacity(), 0U);
 }
 
 TEST(Trace, AboveTheLimitEventsAreCountedAndWhatEnclosesThemIsKept) {
