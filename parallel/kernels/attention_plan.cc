@@ -53,12 +53,8 @@ std::vector<AttentionItem> attention_items(const std::vector<AttentionSegment>& 
 
 std::vector<AttentionItem> attention_cache_items(std::int64_t keys, std::int64_t tokens,
                                                  std::int64_t heads, std::int64_t queries) {
-  std::vector<AttentionItem> items;
-  for (std::int64_t head = 0; head < heads; ++head) {
-    for (std::int64_t first = 0; first < tokens; first += queries) {
-      items.push_back({{0, keys}, head, first, std::min(tokens, first + queries)});
-    }
-  }
+  std::vector<AttentionItem> items = attention_items({{0, tokens}}, heads, queries);
+  for (AttentionItem& item : items) item.segment = {0, keys};
   return items;
 }
 

@@ -121,43 +121,28 @@ Call make_call(const Pass& pass, const AttentionOptions& options, const TensorPa
 
 }  // namespace
 
-at::Tensor Attention::forward_cached(Pass& pass, const Microbatch& microbatch,
-                                     const at::Tensor& qkv) const {
-  Call call = make_call(pass, options_, tp_, heads_, kv_heads_, microbatch);
-  const std::int64_t kv_features = kv_heads_ * options_.head_dim;
-  const at::Tensor kv =
-      pass.cache->append(options_.layer, qkv.narrow(1, call.k_offset, 2 * kv_features));
-  call.shape.kv_tokens = kv.size(0);
-  call.shape.kv_stride = kv.size(1);
-  at::Tensor out = at::empty({qkv.size(0), heads_ * options_.head_dim}, qkv.options());
-  at::Tensor lse =
-      at::empty({heads_, qkv.size(0)}, qkv.options().dtype(accumulator_of(qkv.scalar_type())));
-  with_type(qkv.scalar_type(), [&]<typename T>() {
-    const T* keys = data_of<const T>(kv);
-    attention_forward<T>(call.shape, data_of<const T>(qkv), keys, keys + kv_features,
-                         microbatch.batch.lo.data(), microbatch.batch.hi.data(),
-                         call.dropout_or_null(), data_of<T>(out), data_of<Accumulator<T>>(lse));
-  });
-  return out;
-}
-
 at::Tensor Attention::forward(Pass& pass, const Microbatch& microbatch, const at::Tensor& x) const {
   at::Tensor qkv = qkv_.forward(pass, x);
   rotate(qkv, microbatch, /*inverse=*/false);
+  Call call = make_call(pass, options_, tp_, heads_, kv_heads_, microbatch);
+  at::Tensor cached;  // Keys and values, those of earlier tokens too.
   if (pass.cache != nullptr) {
-    return output_.forward(pass, forward_cached(pass, microbatch, qkv));
+    const std::int64_t kv_features = 2 * kv_heads_ * options_.head_dim;
+    cached = pass.cache->append(options_.layer, qkv.narrow(1, call.k_offset, kv_features));
+    call.shape.kv_tokens = cached.size(0);
+    call.shape.kv_stride = cached.size(1);
   }
-  const Call call = make_call(pass, options_, tp_, heads_, kv_heads_, microbatch);
   const auto accumulator = qkv.options().dtype(accumulator_of(qkv.scalar_type()));
   at::Tensor out = at::empty({qkv.size(0), heads_ * options_.head_dim}, qkv.options());
   at::Tensor lse = at::empty({heads_, qkv.size(0)}, accumulator);
   with_type(qkv.scalar_type(), [&]<typename T>() {
-    const T* rows = data_of<const T>(qkv);
-    attention_forward<T>(call.shape, rows, rows + call.k_offset, rows + call.v_offset,
+    const T* queries = data_of<const T>(qkv);
+    const T* keys = cached.defined() ? data_of<const T>(cached) : queries + call.k_offset;
+    attention_forward<T>(call.shape, queries, keys, keys + call.v_offset - call.k_offset,
                          microbatch.batch.lo.data(), microbatch.batch.hi.data(),
                          call.dropout_or_null(), data_of<T>(out), data_of<Accumulator<T>>(lse));
   });
-  pass.stash.push({qkv, out, lse});
+  if (pass.cache == nullptr) pass.stash.push({qkv, out, lse});
   return output_.forward(pass, out);
 }
 

@@ -58,7 +58,8 @@ class Attention {
   Attention(ParameterTable& table, AttentionOptions options, const RotaryTables* rotary,
             TensorParallel tp);
 
-  // x [tokens (/ tp), hidden] -> like x, without the output bias (see output_bias()).
+  // x [tokens (/ tp), hidden] -> like x, without the output bias (see output_bias()). With a
+  // pass.cache the tokens see the cache's rows, which take theirs first, and nothing is kept.
   at::Tensor forward(Pass& pass, const Microbatch& microbatch, const at::Tensor& x) const;
   // dy like x -> dx like x. `x` is forward's input.
   at::Tensor backward(Pass& pass, const Microbatch& microbatch, const at::Tensor& dy,
@@ -67,9 +68,6 @@ class Attention {
   at::Tensor output_bias() const { return output_.bias(); }
 
  private:
-  // Attention of new tokens over all of pass.cache, which takes theirs first: qkv, turned, ->
-  // [tokens, heads / tp * head_dim].
-  at::Tensor forward_cached(Pass& pass, const Microbatch& microbatch, const at::Tensor& qkv) const;
   // Turns q and k of qkv [tokens, (heads + 2 kv_heads) / tp * head_dim] by their positions.
   void rotate(at::Tensor& qkv, const Microbatch& microbatch, bool inverse) const;
 
