@@ -39,13 +39,6 @@ Words lines_of_text(const std::string& text) {
   return lines;
 }
 
-std::string repeated(const std::string& unit, std::size_t size) {
-  std::string text;
-  while (text.size() < size) text += unit;
-  text.resize(size);
-  return text;
-}
-
 TEST_F(ConfigTest, CheckListsEveryProblemWithItsPlaceAndItsFix) {
   const std::string path = write("bad.yaml",
                                  "run: {directory: runs/x, stpes: 10, seed: -1}\n"  // 1: two.

@@ -10,13 +10,6 @@
 namespace cloze {
 namespace {
 
-std::string repeated(const std::string& unit, std::size_t size) {
-  std::string text;
-  while (text.size() < size) text += unit;
-  text.resize(size);
-  return text;
-}
-
 class JobConfigTest : public TrainingTest {
  protected:
   static std::filesystem::path source() { return CLOZE_SOURCE_DIR; }

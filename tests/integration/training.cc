@@ -224,6 +224,13 @@ std::size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
+std::string repeated(const std::string& unit, std::size_t size) {
+  std::string text;
+  while (text.size() < size) text += unit;
+  text.resize(size);
+  return text;
+}
+
 Words glm2021_settings() {
   return {"model.family=glm2021", "model.embedding_dropout=0.1", "model.attention_dropout=0.1",
           "model.output_dropout=0.1"};

@@ -59,6 +59,8 @@ void expect_failure(const Outcome& outcome, int code, const Words& parts = {});
 void expect_done(const Outcome& outcome);
 
 std::size_t count_of(const std::string& text, const std::string& part);
+// The unit again and again, cut off at `size` bytes.
+std::string repeated(const std::string& unit, std::size_t size);
 
 // Settings of the GLM block of 2021, with dropout, for the config of the tests.
 Words glm2021_settings();

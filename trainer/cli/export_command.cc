@@ -43,8 +43,6 @@ int run_export(const ExportArguments& arguments) {
     together(world, [&] {
       opened = open_model(path);
       exported.emplace(opened, options);
-      // Found out before gigabytes are written.
-      if (!options.without_tokenizer) static_cast<void>(tokenizer_of(opened, options.tokenizer));
     });
     bool made = false;
     std::int64_t not_finite = 0;

@@ -1,6 +1,4 @@
 // `cloze generate`: fills the blanks of a text, or continues it.
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -15,26 +13,21 @@
 #include "parallel/base/check.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
-#include "trainer/cli/text_input.h"
+#include "trainer/cli/model_input.h"
 #include "trainer/cli/text_stream_out.h"
 #include "trainer/config/model_check.h"
 #include "trainer/export/open_model.h"
 #include "trainer/generate/generate.h"
 #include "trainer/loop/agreement.h"
-#include "trainer/loop/checkpointing.h"
 
 namespace cloze {
 namespace {
 
 struct GenerateArguments {
-  std::string model;
-  std::optional<std::string> prompt;
-  std::string ids;
+  ModelInput input;
   std::string mode = "auto";
-  std::string tokenizer;
   GenerationOptions options;
   bool json = false;
-  int tensor = 0;
 };
 
 // A prompt that is ready, and what the tokens in it mean.
@@ -51,10 +44,11 @@ struct Task {
 
 // The tokenizer that the task needs, and one that it could do without where that can be read.
 std::optional<Tokenizer> tokenizer_for(const GenerateArguments& arguments, const Task& task) {
-  const bool is_needed = arguments.prompt || task.fills_blanks || !arguments.tokenizer.empty();
+  const bool is_needed =
+      arguments.input.text || task.fills_blanks || !arguments.input.tokenizer.empty();
   if (!is_needed && task.opened.tokenizer.empty()) return std::nullopt;
   try {
-    return tokenizer_of(task.opened, arguments.tokenizer);
+    return tokenizer_of(task.opened, arguments.input.tokenizer);
   } catch (const Error&) {
     if (is_needed) throw;
     return std::nullopt;  // Ids in, ids out.
@@ -69,12 +63,13 @@ Task prepare(const GenerateArguments& arguments, const std::filesystem::path& pa
   Task task;
   task.opened = open_model(path);
   task.options = arguments.options;
-  check_tensor_degree(task.opened.model, tensor_ranks);
+  check_tensor_degree(task.opened.model, path.string(), tensor_ranks);
   task.fills_blanks =
       arguments.mode == "auto" ? task.opened.fills_blanks : arguments.mode == "blank_infilling";
   task.tokenizer = tokenizer_for(arguments, task);
-  task.prompt = arguments.prompt ? task.tokenizer->encode(*arguments.prompt, /*parse_special=*/true)
-                                 : read_ids(arguments.ids, task.opened.model.vocab_size());
+  task.prompt = arguments.input.text
+                    ? task.tokenizer->encode(*arguments.input.text, /*parse_special=*/true)
+                    : read_ids(arguments.input.ids, task.opened.model.vocab_size());
   task.options.end_ids = task.opened.eos_ids;
   if (task.tokenizer) {
     if (const auto eos = task.tokenizer->id_of("<|endoftext|>")) {
@@ -202,26 +197,21 @@ TokenIds continue_prompt(const InferenceModel& model, const Task& task, Writer& 
 }
 
 int generate(const GenerateArguments& arguments) {
-  JobPlace place;
-  return run_job(place, [&](MpiSession& session, Communicator& world) {
-    at::set_num_threads(threads_of("auto", session.local_size()));
-    const std::unique_ptr<Communicator> tensor = tensor_group(session, arguments.tensor);
-    place.phase = "model";
-    const std::filesystem::path path = agreed_model(world, arguments.model);
+  return run_model_job(arguments.input, [&](const ModelJob& job) {
     std::optional<Task> task;
     std::optional<InferenceModel> model;
-    together(world, [&] {
-      if (tensor == nullptr) return;
-      task.emplace(prepare(arguments, path, tensor->size()));
+    together(job.world, [&] {
+      if (job.tensor == nullptr) return;
+      task.emplace(prepare(arguments, job.path, job.tensor->size()));
       model.emplace(task->opened.model, *task->opened.weights, task->longest + 2,
-                    *tensor);  // A mask token and <sop>.
+                    *job.tensor);  // A mask token and <sop>.
     });
-    place.phase = "generate";
-    if (tensor != nullptr) {
-      Writer writer(*task, arguments.json, world.rank() == 0);
+    job.place.phase = "generate";
+    if (job.tensor != nullptr) {
+      Writer writer(*task, arguments.json, job.world.rank() == 0);
       const TokenIds whole = task->fills_blanks ? fill_blanks(*model, *task, writer)
                                                 : continue_prompt(*model, *task, writer);
-      if (world.rank() == 0) writer.finish(whole);
+      if (job.world.rank() == 0) writer.finish(whole);
     }
     return static_cast<int>(ExitCode::kDone);
   });
@@ -233,13 +223,8 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<GenerateArguments>();
   CLI::App* const command =
       app.add_subcommand("generate", "Fills the blanks of a text, or continues it");
-  command->add_option("MODEL", arguments->model, "Checkpoint, run or Hugging Face folder")
-      ->required();
-  CLI::Option_group* const input = command->add_option_group("input", "What is given");
-  input->add_option("--prompt", arguments->prompt,
+  add_model_options(*command, arguments->input, "--prompt",
                     "Text, with [MASK], [sMASK] or [gMASK] for blanks");
-  input->add_option("--ids", arguments->ids, "JSON file with one flat array of token ids");
-  input->require_option(1);
   command
       ->add_option("--mode", arguments->mode,
                    "blank_infilling, causal, or auto: as the checkpoint was trained, causal for a "
@@ -261,10 +246,7 @@ void add_generate_command(CLI::App& app, Action& action) {
                    "Only the likeliest tokens that together reach this share; 1: all")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options.sampling.seed, "Of the random numbers; 0");
-  command->add_option("--tokenizer", arguments->tokenizer, "Folder, instead of the model's own");
   command->add_flag("--json", arguments->json, "Print one JSON object at the end");
-  command->add_option("--tensor", arguments->tensor, "Ranks that share each matrix; all of the job")
-      ->check(CLI::PositiveNumber);
   command->callback(
       [arguments, &action] { action = [arguments] { return generate(*arguments); }; });
 }

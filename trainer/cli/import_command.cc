@@ -3,7 +3,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "parallel/base/check.h"
 #include "trainer/checkpoint/checkpoint_directory.h"
@@ -40,28 +39,13 @@ int run_import(const ImportArguments& arguments) {
     });
     const std::string token = save_token(world);
     CheckpointSave save(target.directory, target.step, "import-" + token, token);
-    std::string record;
-    try {
-      together(world, [&] {
-        if (world.rank() == 0) save.create_folder();
-      });
-      together(world, [&] {
-        record = save.write_rank_file(world.rank(), pieces_of(*folder, world.rank(), world.size()));
-      });
-      const std::vector<std::string> records = gather_texts(world, record);
-      together(world, [&] {
-        if (world.rank() == 0) save.commit(records, state);
-      });
-    } catch (const Error&) {
-      if (world.rank() == 0) save.abandon();
-      throw;
-    }
+    save_together(
+        world, save, [&] { return pieces_of(*folder, world.rank(), world.size()); },
+        [&] { return state; }, /*trace=*/nullptr);
     if (world.rank() == 0) {
-      config::Run run;
-      *run.mutable_model() = folder->config().model;
       std::printf("imported %s to %s; a config that starts from it has\n\nrun:\n  initial: %s\n%s",
                   arguments.folder.c_str(), save.folder().string().c_str(),
-                  save.folder().string().c_str(), section_yaml(run, "model").c_str());
+                  save.folder().string().c_str(), model_yaml(folder->config().model).c_str());
       require_standard_output();
     }
     return static_cast<int>(ExitCode::kDone);

@@ -50,8 +50,6 @@ void inspect_folder(const std::filesystem::path& path, const InspectOptions& opt
     tensors.push_back(
         {{"name", name}, {"dtype", std::string(name_of(folder.dtype(name)))}, {"shape", shape}});
   }
-  config::Run run;
-  *run.mutable_model() = folder.config().model;
   nlohmann::ordered_json object;
   object["kind"] = "model folder";
   object["path"] = path.string();
@@ -64,7 +62,7 @@ void inspect_folder(const std::filesystem::path& path, const InspectOptions& opt
   if (options.verify) object["not_finite"] = not_finite;
   if (options.json) {
     object["tensors"] = tensors;
-    object["config"] = section_yaml(run, "model");
+    object["config"] = model_yaml(folder.config().model);
     print_inspected(object, options, out);
     return;
   }
@@ -74,7 +72,7 @@ void inspect_folder(const std::filesystem::path& path, const InspectOptions& opt
     out << "  " << row["name"].get<std::string>() << "  " << row["dtype"].get<std::string>()
         << shape_text(row["shape"].get<Shape>()) << '\n';
   }
-  out << "\nthe model section of a config:\n" << section_yaml(run, "model");
+  out << "\nthe model section of a config:\n" << model_yaml(folder.config().model);
 }
 
 }  // namespace cloze

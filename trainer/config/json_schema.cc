@@ -65,7 +65,7 @@ Json whole_number_from(int least, const FieldDescriptor& field) {
 
 Json text_schema() { return {{"type", "string"}, {"pattern", R"(^[^\u0000-\u001f\u007f]+$)"}}; }
 
-// A share of 0% to 100%, as scalar.h reads decimal numbers.
+// A share of 0% to 100% in plain digits; the program also reads 5e1% and -0%.
 Json share_schema() {
   return {{"type", "string"}, {"pattern", R"(^(100(\.0+)?|[1-9]?[0-9](\.[0-9]+)?)%$)"}};
 }
@@ -138,30 +138,16 @@ Json key_schema(const FieldDescriptor& field, const SchemaComments& comments) {
 }
 
 // Null when the key has none.
-Json default_of(const FieldDescriptor& field) {
-  if (field.options().GetExtension(config::form) == config::pair) return Json::array({0.9, 0.95});
-  if (field.options().GetExtension(config::form) == config::numbers_or_auto) return "auto";
-  if (field.is_repeated() || !field.has_default_value()) return nullptr;
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_STRING:
-      return field.default_value_string();
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return field.default_value_bool();
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return spelling_of(*field.default_value_enum());
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return number(field.default_value_double());
-    case FieldDescriptor::CPPTYPE_INT32:
-      return field.default_value_int32();
-    case FieldDescriptor::CPPTYPE_INT64:
-      return field.default_value_int64();
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return field.default_value_uint64();
-    default:
-      break;
-  }
-  CLOZE_CHECK(false, str("no default for the type of ", field.full_name()), "add it to default_of");
-  return nullptr;
+Json default_of(const Key& key) {
+  const config::Form form = key.field->options().GetExtension(config::form);
+  if (form == config::pair) return Json::array({0.9, 0.95});
+  const bool has_one = form == config::numbers_or_auto ||
+                       (!key.field->is_repeated() && key.field->has_default_value());
+  if (!has_one) return nullptr;
+  const std::string text = value_text(config::Run(), key);
+  const Json value = Json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded()) return text;  // A word without quotes, such as auto or 1f1b.
+  return value.is_number_float() ? number(value.get<double>()) : value;
 }
 
 std::string resume_sentence(const Key& key) {
@@ -181,7 +167,7 @@ Json property_of(const Key& key, const SchemaComments& comments) {
   Json property = {{"description", comments.of(key.field->full_name()) + resume_sentence(key)}};
   property.update(key_schema(*key.field, comments));
   if (key.name() == "model.preset") property["enum"] = preset_names();
-  const Json value = default_of(*key.field);
+  const Json value = default_of(key);
   if (!value.is_null()) property["default"] = value;
   return property;
 }
@@ -192,9 +178,8 @@ std::string last_part(std::string_view dotted) {
 }
 
 // How the switch of a rule is written where the idle keys count: {"enum": [...]}, or any number
-// but 0. `absent_counts` tells whether they count without the switch.
-Json enabling_values(const IdleRule& rule, bool& absent_counts) {
-  absent_counts = !rule.disables(config::Run());
+// but 0.
+Json enabling_values(const IdleRule& rule) {
   const Key key = find_key(rule.key).value();
   if (key.field->enum_type() == nullptr) return {{"not", {{"const", 0}}}};
   Json values = Json::array();
@@ -210,10 +195,10 @@ Json enabling_values(const IdleRule& rule, bool& absent_counts) {
 
 // Unless the switch stands as it must, the idle keys may not be written.
 Json idle_condition(const IdleRule& rule) {
-  bool absent_counts = false;
   const std::string name = last_part(rule.key);
-  Json enabled = {{"properties", {{name, enabling_values(rule, absent_counts)}}}};
-  if (!absent_counts) enabled["required"] = Json::array({name});
+  Json enabled = {{"properties", {{name, enabling_values(rule)}}}};
+  // Without the switch its default counts.
+  if (rule.disables(config::Run())) enabled["required"] = Json::array({name});
   Json forbidden = Json::object();
   for (const std::string_view key : rule.idle) forbidden[last_part(key)] = false;
   return {{"if", enabled}, {"else", {{"properties", forbidden}}}};

@@ -28,17 +28,6 @@ bool batch_fits(const config::BatchSize& batch, std::int64_t data) {
           (batch.ramp_start() % rows == 0 && batch.ramp_increment() % rows == 0));
 }
 
-// "1, 2, 4": the tensor degrees that the sizes allow.
-std::string tensor_choices(const config::Model& model) {
-  constexpr std::size_t kMostChoices = 12;
-  std::vector<std::string> choices;
-  for (std::int64_t tensor = 1; tensor <= model.num_attention_heads(); ++tensor) {
-    if (tensor_fits(model, tensor)) choices.push_back(std::to_string(tensor));
-    if (choices.size() == kMostChoices) break;
-  }
-  return join(choices);
-}
-
 // The nearest multiples of `unit`: "8 or 16".
 std::string multiples_near(std::int64_t value, std::int64_t unit) {
   const std::int64_t lower = value / unit * unit;
@@ -156,6 +145,16 @@ void check_batch(RuleList& rules, std::int64_t data) {
 }
 
 }  // namespace
+
+std::string tensor_choices(const config::Model& model) {
+  constexpr std::size_t kMostChoices = 12;
+  std::vector<std::string> choices;
+  for (std::int64_t tensor = 1; tensor <= model.num_attention_heads(); ++tensor) {
+    if (tensor_fits(model, tensor)) choices.push_back(std::to_string(tensor));
+    if (choices.size() == kMostChoices) break;
+  }
+  return join(choices);
+}
 
 void check_layout_rules(RuleList& rules, std::optional<int> world_size) {
   check_tensor(rules);

@@ -9,7 +9,6 @@
 #include "parallel/base/file.h"
 #include "trainer/config/fill.h"
 #include "trainer/config/resolve.h"
-#include "trainer/config/rule_list.h"
 #include "trainer/config/rules.h"
 #include "trainer/config/yaml_bytes.h"
 #include "trainer/config/yaml_tree.h"
@@ -48,7 +47,7 @@ Draft read_sources(const std::string& text, const std::string& file,
   }
   if (is_readable) {
     resolve(draft);
-    std::vector<Problem> violated = check_rules_but(draft.loaded, world_size, draft.broken);
+    std::vector<Problem> violated = check_rules(draft.loaded, world_size, draft.broken);
     draft.problems.insert(draft.problems.end(), violated.begin(), violated.end());
   }
   std::stable_sort(
@@ -118,12 +117,6 @@ CheckedConfig check_config(const std::filesystem::path& path,
                            std::optional<int> world_size) {
   Draft draft = read_sources(read_config_file(path), path.string(), overrides, world_size);
   return {std::move(draft.loaded), std::move(draft.problems)};
-}
-
-std::vector<Problem> find_problems(const std::filesystem::path& path,
-                                   const std::vector<std::string>& overrides,
-                                   std::optional<int> world_size) {
-  return check_config(path, overrides, world_size).problems;
 }
 
 }  // namespace cloze

@@ -43,8 +43,8 @@ struct LoadedConfig {
 };
 
 // `overrides` are the texts "path=value" of --set; later wins, lists are replaced whole.
-// Throws Error(kUsage) that lists all problems at once. Rules that need the number of ranks are
-// left to check_rules (rules.h).
+// Throws Error(kUsage) that lists all problems at once. Whether the layout fits the ranks of a job
+// is left to check_config.
 LoadedConfig load_config(const std::filesystem::path& path,
                          const std::vector<std::string>& overrides);
 
@@ -63,10 +63,7 @@ CheckedConfig check_config(const std::filesystem::path& path,
                            const std::vector<std::string>& overrides,
                            std::optional<int> world_size = std::nullopt);
 
-// The problems alone.
-std::vector<Problem> find_problems(const std::filesystem::path& path,
-                                   const std::vector<std::string>& overrides,
-                                   std::optional<int> world_size = std::nullopt);
+// The problems of a text alone.
 std::vector<Problem> find_problems_in_text(const std::string& text, const std::string& file,
                                            const std::vector<std::string>& overrides,
                                            std::optional<int> world_size = std::nullopt);

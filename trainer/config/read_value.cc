@@ -183,8 +183,7 @@ class ValueReader {
     }
     if (node.text.empty()) {
       report_at(node, "is an empty text", "write it out, or remove the key");
-    } else if (node.text.find_first_of("\t\r\n") != std::string::npos ||
-               check_yaml_bytes(node.text, file_, node.text.size())) {
+    } else if (!is_plain_line(node.text)) {
       report_at(node, "has a control character or an invisible one",
                 "write it without escapes and line ends");
     } else {

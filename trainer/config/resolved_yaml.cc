@@ -16,8 +16,7 @@ std::string comment_of(const std::string& origin) {
   for (std::size_t at = 0; at < origin.size();) {
     const std::size_t length = std::max<std::size_t>(1, utf8_length(origin, at));
     const std::string character = origin.substr(at, length);
-    const bool is_plain = character != "\t" && !check_yaml_bytes(character, "", length);
-    text += is_plain && character != "\n" ? character : "?";
+    text += is_plain_line(character) ? character : "?";
     at += length;
   }
   return "# " + text;
@@ -50,10 +49,12 @@ std::string resolved_yaml(const config::Run& run,
   return text;
 }
 
-std::string section_yaml(const config::Run& run, std::string_view section) {
-  std::string text = str(section, ":\n");
+std::string model_yaml(const config::Model& model) {
+  config::Run run;
+  *run.mutable_model() = model;
+  std::string text = "model:\n";
   for (const Key& key : all_keys()) {
-    if (key.section->name() != section || !is_set(run, key)) continue;
+    if (!is_set(run, key)) continue;
     text += str("  ", key.field->name(), ": ", value_text(run, key), "\n");
   }
   return text;

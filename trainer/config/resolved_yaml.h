@@ -3,7 +3,6 @@
 
 #include <map>
 #include <string>
-#include <string_view>
 
 #include "configs/schema/run.pb.h"
 
@@ -15,7 +14,7 @@ std::string resolved_yaml(const config::Run& run);
 // The same with the origin of each value as a comment; keys as in LoadedConfig::origin.
 std::string resolved_yaml(const config::Run& run, const std::map<std::string, std::string>& origin);
 
-// One section alone, with the keys that are set: part of a config that somebody completes.
-std::string section_yaml(const config::Run& run, std::string_view section);
+// The section `model` with the keys that are set: part of a config that somebody completes.
+std::string model_yaml(const config::Model& model);
 
 }  // namespace cloze

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "configs/schema/run.pb.h"
 #include "trainer/config/load.h"
 
 namespace cloze {
@@ -36,8 +37,7 @@ void check_model_rules(RuleList& rules);
 void check_training_rules(RuleList& rules);
 void check_layout_rules(RuleList& rules, std::optional<int> world_size);
 
-// All rules; `broken` keys are passed over.
-std::vector<Problem> check_rules_but(const LoadedConfig& config, std::optional<int> world_size,
-                                     const std::set<std::string>& broken);
+// "1, 2, 4": the tensor degrees that the model's sizes, which must be set, allow.
+std::string tensor_choices(const config::Model& model);
 
 }  // namespace cloze

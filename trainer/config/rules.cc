@@ -136,6 +136,16 @@ void check_data(RuleList& rules) {
                 str("write batch.micro_size at most ", most_tokens / run.data().seq_length()));
 }
 
+void check_trace(RuleList& rules) {
+  const auto& steps = rules.run().log().trace();
+  std::set<std::int64_t> ascending(steps.begin(), steps.end());
+  std::vector<std::string> words;
+  for (const std::int64_t step : ascending) words.push_back(std::to_string(step));
+  rules.require(std::equal(steps.begin(), steps.end(), ascending.begin(), ascending.end()),
+                {"log.trace"}, "log.trace does not name each step once, in ascending order",
+                str("write [", join(words), "]"));
+}
+
 }  // namespace
 
 void RuleList::require(bool holds, std::initializer_list<const char*> keys, const std::string& what,
@@ -219,16 +229,6 @@ void check_model_rules(RuleList& rules) {
   }
 }
 
-void check_trace(RuleList& rules) {
-  const auto& steps = rules.run().log().trace();
-  std::set<std::int64_t> ascending(steps.begin(), steps.end());
-  std::vector<std::string> words;
-  for (const std::int64_t step : ascending) words.push_back(std::to_string(step));
-  rules.require(std::equal(steps.begin(), steps.end(), ascending.begin(), ascending.end()),
-                {"log.trace"}, "log.trace does not name each step once, in ascending order",
-                str("write [", join(words), "]"));
-}
-
 void check_training_rules(RuleList& rules) {
   check_required(rules);
   check_objective(rules);
@@ -244,17 +244,13 @@ void check_training_rules(RuleList& rules) {
                 str("write at most ", shortest(precision.initial_loss_scale())));
 }
 
-std::vector<Problem> check_rules_but(const LoadedConfig& config, std::optional<int> world_size,
-                                     const std::set<std::string>& broken) {
+std::vector<Problem> check_rules(const LoadedConfig& config, std::optional<int> world_size,
+                                 const std::set<std::string>& broken) {
   RuleList rules(config, broken);
   check_training_rules(rules);
   check_model_rules(rules);
   check_layout_rules(rules, world_size);
   return rules.take();
-}
-
-std::vector<Problem> check_rules(const LoadedConfig& config, std::optional<int> world_size) {
-  return check_rules_but(config, world_size, {});
 }
 
 std::int64_t steps_of(const std::string& steps_or_share, std::int64_t total) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,10 @@
 
 namespace cloze {
 
-// Without a number of ranks, data parallelism counts as 1.
-std::vector<Problem> check_rules(const LoadedConfig& config, std::optional<int> world_size);
+// Rules about `broken` keys are passed over. Without a number of ranks, data parallelism counts
+// as 1.
+std::vector<Problem> check_rules(const LoadedConfig& config, std::optional<int> world_size,
+                                 const std::set<std::string>& broken);
 
 // The layout that a run has on `world_size` ranks: data = world / the other axes.
 // The rules must hold.

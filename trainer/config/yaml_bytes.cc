@@ -138,4 +138,9 @@ std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string
   return std::nullopt;
 }
 
+bool is_plain_line(std::string_view text) {
+  return text.find_first_of("\t\r\n") == std::string_view::npos &&
+         !check_yaml_bytes(text, "", text.size());
+}
+
 }  // namespace cloze

@@ -39,4 +39,7 @@ std::size_t utf8_length(std::string_view text, std::size_t byte);
 std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string& file,
                                         std::size_t most_bytes);
 
+// Whether a text can be shown on one line as it is: no tab, no line end, no problem of its bytes.
+bool is_plain_line(std::string_view text);
+
 }  // namespace cloze

@@ -12,8 +12,6 @@
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "trainer/checkpoint/safetensors.h"
-#include "trainer/export/folder_config.h"
-#include "trainer/export/tensor_map.h"
 
 namespace cloze {
 namespace {
@@ -76,31 +74,47 @@ std::int64_t write_part(const WeightSource& weights, const TensorPart& part, DTy
   return not_finite;
 }
 
+// The config of the folder: ends and padding of the weights' own where they name some, else those
+// of the tokenizer.
+FolderConfig config_of(const OpenedModel& opened, const ExportOptions& options) {
+  FolderConfig config{opened.model, opened.eos_ids, opened.pad_id};
+  if (options.without_tokenizer) return config;
+  const Tokenizer tokenizer = tokenizer_of(opened, options.tokenizer);
+  if (config.eos_ids.empty()) {
+    for (const char* token : kEndTokens) {
+      if (const auto id = tokenizer.id_of(token)) config.eos_ids.push_back(*id);
+    }
+  }
+  if (!config.pad_id) config.pad_id = tokenizer.id_of(kEndTokens.front());
+  return config;
+}
+
 }  // namespace
 
 ModelExport::ModelExport(const OpenedModel& opened, ExportOptions options)
     : opened_(opened),
       options_(std::move(options)),
+      output_(options_.output.has_filename() ? options_.output : options_.output.parent_path()),
       dtype_(options_.dtype ? *options_.dtype : dtype_of_compute(opened.compute)) {
-  const std::vector<FolderTensor> tensors = folder_tensors(opened.model);
   std::int64_t in_file = 0;
-  for (std::size_t index = 0; index < tensors.size(); ++index) {
-    for (const TensorPart& part : tensors[index].parts) {
+  for (FolderTensor& tensor : folder_tensors(opened.model)) {  // Each moves into its file.
+    for (const TensorPart& part : tensor.parts) {
       const Shape held = opened.weights->shape(part.name);  // Refuses a tensor that is missing.
       CLOZE_REQUIRE(held == part.shape, ExitCode::kBadInput,
                     str(opened.path.string(), ": tensor ", part.name,
                         " has not the shape that its config says"),
                     "use another checkpoint");
     }
-    const std::int64_t bytes = num_elements(tensors[index].shape()) * size_of(dtype_);
+    const std::int64_t bytes = num_elements(tensor.shape()) * size_of(dtype_);
     if (files_.empty() || (in_file > 0 && in_file + bytes > options_.shard_bytes)) {
       files_.emplace_back();
       in_file = 0;
     }
-    files_.back().push_back(index);
+    files_.back().push_back(std::move(tensor));
     in_file += bytes;
     bytes_ += bytes;
   }
+  config_ = config_of(opened, options_);
 }
 
 std::string ModelExport::file_name(std::size_t index) const {
@@ -111,18 +125,16 @@ std::string ModelExport::file_name(std::size_t index) const {
 }
 
 std::filesystem::path ModelExport::temporary() const {
-  std::filesystem::path path = options_.output;
-  if (path.filename().empty()) path = path.parent_path();
-  return path.parent_path() / str(".tmp-", path.filename().string(), "-", options_.token);
+  return output_.parent_path() / str(".tmp-", output_.filename().string(), "-", options_.token);
 }
 
 void ModelExport::create_folder() const {
   std::error_code error;
-  const bool taken = std::filesystem::exists(options_.output, error) &&
-                     !(std::filesystem::is_directory(options_.output, error) &&
-                       std::filesystem::is_empty(options_.output, error));
+  const bool taken =
+      std::filesystem::exists(output_, error) &&
+      !(std::filesystem::is_directory(output_, error) && std::filesystem::is_empty(output_, error));
   CLOZE_REQUIRE(!taken, ExitCode::kCannotWrite,
-                str(options_.output.string(), " exists and is not an empty folder"),
+                str(output_.string(), " exists and is not an empty folder"),
                 "choose another --output, or remove it");
   make_directories(temporary());
   const std::filesystem::space_info space = std::filesystem::space(temporary(), error);
@@ -137,17 +149,16 @@ void ModelExport::create_folder() const {
 
 std::int64_t ModelExport::write_files(std::int64_t part, std::int64_t parts) const {
   std::int64_t not_finite = 0;
-  const std::vector<FolderTensor> tensors = folder_tensors(opened_.model);
   for (std::int64_t index = part; index < num_files(); index += parts) {
     const auto file = static_cast<std::size_t>(index);
     std::vector<SafetensorsTensor> header;
-    for (const std::size_t tensor : files_[file]) {
-      header.push_back({tensors[tensor].name, dtype_, tensors[tensor].shape()});
+    for (const FolderTensor& tensor : files_[file]) {
+      header.push_back({tensor.name, dtype_, tensor.shape()});
     }
     // Several loaders refuse a file without the format.
     SafetensorsWriter writer(temporary() / file_name(file), header, {{"format", "pt"}});
-    for (const std::size_t tensor : files_[file]) {
-      for (const TensorPart& piece : tensors[tensor].parts) {
+    for (const FolderTensor& tensor : files_[file]) {
+      for (const TensorPart& piece : tensor.parts) {
         not_finite += write_part(*opened_.weights, piece, dtype_, writer);
       }
     }
@@ -157,12 +168,11 @@ std::int64_t ModelExport::write_files(std::int64_t part, std::int64_t parts) con
 }
 
 std::string ModelExport::index_json() const {
-  const std::vector<FolderTensor> tensors = folder_tensors(opened_.model);
   nlohmann::json json;  // Sorted by name, as transformers writes it.
   json["metadata"]["total_size"] = bytes_;
   for (std::size_t file = 0; file < files_.size(); ++file) {
-    for (const std::size_t tensor : files_[file]) {
-      json["weight_map"][tensors[tensor].name] = file_name(file);
+    for (const FolderTensor& tensor : files_[file]) {
+      json["weight_map"][tensor.name] = file_name(file);
     }
   }
   return json.dump(2) + "\n";
@@ -170,15 +180,7 @@ std::string ModelExport::index_json() const {
 
 void ModelExport::complete() const {
   const std::filesystem::path folder = temporary();
-  FolderConfig config{opened_.model, opened_.eos_ids, opened_.pad_id};
   if (!options_.without_tokenizer) {
-    const Tokenizer tokenizer = tokenizer_of(opened_, options_.tokenizer);
-    if (config.eos_ids.empty()) {
-      for (const char* token : kEndTokens) {
-        if (const auto id = tokenizer.id_of(token)) config.eos_ids.push_back(*id);
-      }
-    }
-    if (!config.pad_id) config.pad_id = tokenizer.id_of(kEndTokens.front());
     const std::filesystem::path& from =
         options_.tokenizer.empty() ? opened_.tokenizer : options_.tokenizer;
     for (const char* name : kTokenizerFiles) {
@@ -188,17 +190,15 @@ void ModelExport::complete() const {
     }
   }
   write_file_atomically(folder / "model.safetensors.index.json", index_json());
-  write_file_atomically(folder / "generation_config.json", generation_config_json(config));
-  write_file_atomically(folder / "config.json", folder_config_json(config, dtype_));
+  write_file_atomically(folder / "generation_config.json", generation_config_json(config_));
+  write_file_atomically(folder / "config.json", folder_config_json(config_, dtype_));
   std::error_code error;
-  std::filesystem::path output = options_.output;
-  if (output.filename().empty()) output = output.parent_path();
-  std::filesystem::rename(folder, output, error);  // An empty folder makes way, nothing else.
+  std::filesystem::rename(folder, output_, error);  // An empty folder makes way, nothing else.
   CLOZE_REQUIRE(
       !error, ExitCode::kCannotWrite,
-      str("cannot rename ", folder.string(), " to ", output.string(), ": ", error.message()),
+      str("cannot rename ", folder.string(), " to ", output_.string(), ": ", error.message()),
       "check the permissions of the folder above it");
-  sync_directory(output.parent_path().empty() ? std::filesystem::path(".") : output.parent_path());
+  sync_directory(output_.parent_path());
 }
 
 void ModelExport::abandon() const noexcept {

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "trainer/export/folder_config.h"
 #include "trainer/export/open_model.h"
+#include "trainer/export/tensor_map.h"
 
 namespace cloze {
 
@@ -24,8 +26,8 @@ struct ExportOptions {
 // writes its files, then one completes it: a folder under the final name is whole.
 class ModelExport {
  public:
-  // Reads nothing but headers. kUsage for a family that has no class in transformers, and for
-  // fp64. `opened` lives longer.
+  // Reads headers and the tokenizer, so that what is wrong is known before gigabytes are written.
+  // kUsage for a family that has no class in transformers, and for fp64. `opened` lives longer.
   ModelExport(const OpenedModel& opened, ExportOptions options);
 
   void create_folder() const;
@@ -47,9 +49,11 @@ class ModelExport {
   std::filesystem::path temporary() const;
 
   const OpenedModel& opened_;
-  ExportOptions options_;
-  DType dtype_;
-  std::vector<std::vector<std::size_t>> files_;  // Tensors (of folder_tensors) of each file.
+  const ExportOptions options_;
+  const std::filesystem::path output_;  // options_.output without a slash at its end.
+  const DType dtype_;
+  FolderConfig config_;
+  std::vector<std::vector<FolderTensor>> files_;  // Tensors of each file.
   std::int64_t bytes_ = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "trainer/config/keys.h"
 #include "trainer/config/model_check.h"
 #include "trainer/export/shown_json.h"
 
@@ -156,11 +157,9 @@ FolderConfig read_folder_config(const std::filesystem::path& folder) {
   model.set_embedding_dropout(0);
   model.set_output_dropout(0);
   read_rotary(keys, path.string(), model);
-  std::string problems;
-  for (const Problem& problem : check_model(model, path.string())) {
-    problems += (problems.empty() ? "" : "; ") + problem.what;
-  }
-  CLOZE_REQUIRE(problems.empty(), ExitCode::kBadInput, str(path.string(), ": ", problems),
+  const std::vector<std::string> problems = check_model(model);
+  CLOZE_REQUIRE(problems.empty(), ExitCode::kBadInput,
+                str(path.string(), ": ", join(problems, "; ")),
                 "the folder is damaged or of a model that this version cannot compute");
   config.eos_ids = ids_of(keys, "eos_token_id");
   const std::vector<std::int32_t> pads = ids_of(keys, "pad_token_id");

@@ -49,7 +49,7 @@ CheckpointState imported_state(const ModelFolder& folder, bool with_tokenizer) {
     state.set_tokenizer_digest(Tokenizer::load(folder.folder()).digest());
   }
   state.set_config(run.SerializeAsString());
-  state.set_config_yaml(section_yaml(run, "model"));
+  state.set_config_yaml(model_yaml(run.model()));
   return state;
 }
 

@@ -176,26 +176,20 @@ void ModelFolder::read(const std::string& name, const Box& box, DType dtype, voi
   CLOZE_REQUIRE(is_floating(dtype), ExitCode::kBadInput,
                 str("tensor ", name, " cannot be read as ", name_of(dtype)),
                 "read weights as a floating type");
-  // Whole rows are read, then the columns of the box taken out of them.
-  const std::int64_t width = at.shape.size() > 1 ? at.shape[1] : 1;
-  const std::int64_t first_column = at.shape.size() > 1 ? box.offset[1] : 0;
-  const std::int64_t columns = at.shape.size() > 1 ? box.shape[1] : 1;
-  const std::int64_t stored = size_of(at.entry.dtype);
-  const std::int64_t block = std::max<std::int64_t>(1, kBlockBytes / (width * stored));
-  std::vector<std::byte> rows;
-  std::vector<std::byte> packed;
-  auto* target = static_cast<std::byte*>(out);
-  for (std::int64_t row = 0; row < box.shape[0] && columns > 0; row += block) {
-    const std::int64_t count = std::min(block, box.shape[0] - row);
-    rows.resize(static_cast<std::size_t>(count * width * stored));
-    read_bytes(name, (box.offset[0] + row) * width * stored, rows);
-    packed.resize(static_cast<std::size_t>(count * columns * stored));
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::copy_n(rows.begin() + (i * width + first_column) * stored, columns * stored,
-                  packed.begin() + i * columns * stored);
-    }
-    convert(packed.data(), at.entry.dtype, target, dtype, count * columns);
-    target += count * columns * size_of(dtype);
+  // Whole rows are read, then the elements of the box taken out of them.
+  const Box whole = Box::whole(at.shape);
+  const std::int64_t row_bytes = at.entry.bytes() / at.entry.shape[0];
+  const std::int64_t block = std::max<std::int64_t>(1, kBlockBytes / row_bytes);
+  const std::int64_t last = box.offset[0] + box.shape[0];
+  std::vector<std::byte> bytes;
+  for (std::int64_t row = box.offset[0]; row < last; row += block) {
+    const Box rows = whole.rows(row, std::min(block, last - row));
+    bytes.resize(static_cast<std::size_t>(rows.shape[0] * row_bytes));
+    read_bytes(name, row * row_bytes, bytes);
+    for_each_common_run(rows, box, [&](const Run& run) {
+      convert(bytes.data() + run.source * size_of(at.entry.dtype), at.entry.dtype,
+              static_cast<std::byte*>(out) + run.target * size_of(dtype), dtype, run.count);
+    });
   }
 }
 

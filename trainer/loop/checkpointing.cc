@@ -108,31 +108,39 @@ std::vector<Piece> pieces_to_save(TrainingState& state) {
   return pieces;
 }
 
-void save_checkpoint(TrainingState& state, const Progress& progress, const RunFacts& facts,
-                     const std::filesystem::path& directory) {
-  Communicator& world = *state.groups().world;
-  CheckpointSave save(directory, progress.step, progress.run_id, save_token(world));
+void save_together(Communicator& world, CheckpointSave& save,
+                   const std::function<std::vector<Piece>()>& pieces,
+                   const std::function<CheckpointState()>& state, Trace* trace) {
   std::string record;
   try {
     {
-      const TraceSpan span(state.trace(), "create folder");
+      const TraceSpan span(trace, "create folder");
       together(world, [&] {
         if (world.rank() == 0) save.create_folder();
       });
     }
     {
-      const TraceSpan span(state.trace(), "write rank file");
-      together(world, [&] { record = save.write_rank_file(world.rank(), pieces_to_save(state)); });
+      const TraceSpan span(trace, "write rank file");
+      together(world, [&] { record = save.write_rank_file(world.rank(), pieces()); });
     }
-    const TraceSpan span(state.trace(), "commit");
+    const TraceSpan span(trace, "commit");
     const std::vector<std::string> records = gather_texts(world, record);
     together(world, [&] {
-      if (world.rank() == 0) save.commit(records, state_message(state, progress, facts));
+      if (world.rank() == 0) save.commit(records, state());
     });
   } catch (const Error&) {
     if (world.rank() == 0) save.abandon();
     throw;
   }
+}
+
+void save_checkpoint(TrainingState& state, const Progress& progress, const RunFacts& facts,
+                     const std::filesystem::path& directory) {
+  Communicator& world = *state.groups().world;
+  CheckpointSave save(directory, progress.step, progress.run_id, save_token(world));
+  save_together(
+      world, save, [&] { return pieces_to_save(state); },
+      [&] { return state_message(state, progress, facts); }, state.trace());
 }
 
 Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step_folder) {

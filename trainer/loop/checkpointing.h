@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,13 @@ void save_checkpoint(TrainingState& state, const Progress& progress, const RunFa
 // Puts a checkpoint's tensors, counters and scaler into the state, whatever layout wrote it.
 // All ranks call it; all throw the same AgreedError when any of its bytes is damaged.
 Progress load_checkpoint(TrainingState& state, const std::filesystem::path& step_folder);
+
+// The two phases of a save, each on all ranks together: every rank writes what `pieces` gives, then
+// rank 0 commits with what `state` gives. All throw the same AgreedError on failure, and nothing
+// of the save stays. `trace` may be null.
+void save_together(Communicator& world, CheckpointSave& save,
+                   const std::function<std::vector<Piece>()>& pieces,
+                   const std::function<CheckpointState()>& state, Trace* trace);
 
 // A word that no other save has; rank 0's clock decides.
 std::string save_token(Communicator& world);

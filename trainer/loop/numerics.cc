@@ -6,32 +6,17 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <span>
 #include <sstream>
 #include <string_view>
 
+#include "data/content_digest.h"
 #include "parallel/base/file.h"
 #include "parallel/comm/groups.h"
-#include "trainer/checkpoint/digest.h"
+#include "trainer/config/keys.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
-
-std::string digest_of_file(const std::filesystem::path& path) {
-  constexpr std::int64_t kChunk = 1 << 20;  // Bytes.
-  const File file = File::open_for_reading(path);
-  std::vector<std::byte> chunk(kChunk);
-  Digester digester;
-  const std::int64_t size = file.size();
-  for (std::int64_t offset = 0; offset < size; offset += kChunk) {
-    const std::span<std::byte> part(chunk.data(),
-                                    static_cast<std::size_t>(std::min(kChunk, size - offset)));
-    file.read_at(offset, part);
-    digester.update(part);
-  }
-  return digester.finish().hex();
-}
 
 // The version that LibTorch was built as, from its own description: headers may be another's.
 std::string libtorch_version() {
@@ -65,20 +50,10 @@ std::string value_or_none(const Numerics& numerics, const std::string& name) {
   return found == numerics.end() ? "none" : found->second;
 }
 
-// The names in either, in order.
-std::vector<std::string> names_of(const Numerics& first, const Numerics& second) {
-  Numerics all = first;
-  all.insert(second.begin(), second.end());
-  std::vector<std::string> names;
-  names.reserve(all.size());
-  for (const auto& [name, value] : all) names.push_back(name);
-  return names;
-}
-
 }  // namespace
 
 Numerics build_of(const std::filesystem::path& program) {
-  return {{"program", digest_of_file(program)},
+  return {{"program", hex_of(digest_of(File::open_for_reading(program)))},
           {"libtorch", libtorch_version()},
           {"mkl", at::get_mkl_version()},
           {"onednn", at::get_mkldnn_version()}};
@@ -109,19 +84,20 @@ JobNumerics gather_numerics(Communicator& world, const Numerics& mine) {
       job.facts[name] = value;
       continue;
     }
-    std::string text;
-    for (const auto& [held, where] : holders) {
-      text += str(text.empty() ? "" : "; ", held, " on ", ranks_text(where));
-    }
-    job.facts[name] = text;
+    std::vector<std::string> texts;
+    texts.reserve(holders.size());
+    for (const auto& [held, where] : holders) texts.push_back(str(held, " on ", ranks_text(where)));
+    job.facts[name] = join(texts, "; ");
     job.mixed.push_back(name);
   }
   return job;
 }
 
 std::vector<NumericsChange> find_changes(const Numerics& before, const Numerics& after) {
+  Numerics all = before;
+  all.insert(after.begin(), after.end());
   std::vector<NumericsChange> changes;
-  for (const std::string& name : names_of(before, after)) {
+  for (const auto& [name, value] : all) {
     NumericsChange change{name, value_or_none(before, name), value_or_none(after, name)};
     if (change.before != change.after) changes.push_back(change);
   }
@@ -133,11 +109,10 @@ std::string text_of(const NumericsChange& change) {
 }
 
 std::string text_of(const std::vector<NumericsChange>& changes) {
-  std::string text;
-  for (const NumericsChange& change : changes) {
-    text += str(text.empty() ? "" : ", ", text_of(change));
-  }
-  return text;
+  std::vector<std::string> texts;
+  texts.reserve(changes.size());
+  for (const NumericsChange& change : changes) texts.push_back(text_of(change));
+  return join(texts);
 }
 
 std::string packed(const Numerics& numerics) {

@@ -9,6 +9,7 @@
 #include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/file.h"
+#include "trainer/config/keys.h"
 #include "trainer/config/model_check.h"
 #include "trainer/config/resolved_yaml.h"
 #include "trainer/export/import_model.h"
@@ -143,10 +144,8 @@ void Trainer::start_from(const std::filesystem::path& path) {
   together(*groups_.world, [&] {
     opened = open_model(found);
     const std::vector<std::string> differences = model_differences(run_.model(), opened.model);
-    std::string all;
-    for (const std::string& difference : differences) all += (all.empty() ? "" : "; ") + difference;
     CLOZE_REQUIRE(differences.empty(), ExitCode::kUsage,
-                  str("run.initial names another model than the config: ", all),
+                  str("run.initial names another model than the config: ", join(differences, "; ")),
                   "write the model section that `cloze inspect` shows of it");
   });
   load_weights(*state_, *opened.weights);
