@@ -48,7 +48,8 @@ int run(const ReportArguments& arguments) {
   const std::string page = report_page(record, stages_of(record));
   const std::filesystem::path output =
       arguments.output.empty() ? arguments.run / "report.html" : arguments.output;
-  CLOZE_REQUIRE(!std::filesystem::is_directory(output), ExitCode::kCannotWrite,
+  std::error_code error;  // Whatever else is wrong with the name, writing will tell.
+  CLOZE_REQUIRE(!std::filesystem::is_directory(output, error), ExitCode::kCannotWrite,
                 str("cannot write ", output.string(), ": it is a folder"),
                 "name a file with --output");
   write_file_atomically(output, page);

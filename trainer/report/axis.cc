@@ -145,7 +145,7 @@ ChartAxis log_axis(double low, double high, int wanted, Unit unit) {
 
 std::string value_text(double value, Unit unit, int digits) {
   if (!std::isfinite(value)) return "not finite";
-  if (value == 0) return tick_label(0, 1, 1, unit);
+  if (value == 0) return "0";
   const Prefix prefix = prefix_of(std::abs(value), unit);
   const double scaled = value / prefix.scale;
   const int before = static_cast<int>(std::floor(std::log10(std::abs(scaled)))) + 1;

@@ -133,15 +133,6 @@ std::string description_of(const Chart& chart) {
   return text;
 }
 
-std::string array_of(const std::vector<double>& values, int digits) {
-  std::string json = "[";
-  for (const double value : values) {
-    if (json.size() > 1) json += ",";
-    json += json_number(value, digits);
-  }
-  return json + "]";
-}
-
 std::string legend_of(const Chart& chart) {
   std::string html = "<div class=\"keys\">";
   for (std::size_t i = 0; i < chart.curves.size(); ++i) {
@@ -184,12 +175,6 @@ void add_dots(const Series& series, const std::string& label, int colour, Chart&
                           .nulls = null_steps(series)});
 }
 
-bool has_points(const Chart& chart) {
-  return std::ranges::any_of(chart.curves, [](const Curve& curve) {
-    return !curve.nulls.empty() || !curve.points.empty();
-  });
-}
-
 std::string chart_svg(const Chart& chart, const StepRange& range, const std::vector<Mark>& marks) {
   const Frame frame = frame_of(chart);
   const ChartAxis steps = step_axis(frame, range);
@@ -204,8 +189,7 @@ std::string chart_svg(const Chart& chart, const StepRange& range, const std::vec
 std::string chart_json(const Chart& chart) {
   std::string json =
       str("{\"id\":", json_text(chart.id), ",\"unit\":", static_cast<int>(chart.unit),
-          ",\"zero\":", chart.from_zero ? 1 : 0, ",\"height\":", frame_of(chart).height,
-          ",\"curves\":[");
+          ",\"zero\":", chart.from_zero ? 1 : 0, ",\"curves\":[");
   for (std::size_t i = 0; i < chart.curves.size(); ++i) {
     const Curve& curve = chart.curves[i];
     std::vector<double> x;
@@ -216,8 +200,8 @@ std::string chart_json(const Chart& chart) {
     }
     json +=
         str(i == 0 ? "" : ",", "{\"label\":", json_text(curve.label), ",\"colour\":", curve.colour,
-            ",\"look\":", json_text(class_of(curve.look)), ",\"x\":", array_of(x, 15),
-            ",\"y\":", array_of(y, 6), ",\"nulls\":", array_of(curve.nulls, 15), "}");
+            ",\"look\":", json_text(class_of(curve.look)), ",\"x\":", json_array(x, 15),
+            ",\"y\":", json_array(y, 6), ",\"nulls\":", json_array(curve.nulls, 15), "}");
   }
   return json + "]}";
 }
@@ -227,7 +211,7 @@ std::string chart_figure(const Chart& chart, const StepRange& range,
   std::string html = str("<figure class=\"card chart", chart.wide ? " wide" : "", "\" id=\"chart-",
                          chart.id, "\"><figcaption><h3>", escaped(chart.title), "</h3><span>",
                          escaped(chart.quantity), "</span>");
-  if (!has_points(chart)) {
+  if (chart.curves.empty()) {
     return html +
            str("</figcaption><p class=\"nothing\">", escaped(chart.nothing), "</p></figure>");
   }

@@ -20,8 +20,8 @@ struct Curve {
   std::string label;
   int colour = 0;  // Of the palette in report.css, 0 to 7.
   CurveLook look = CurveLook::kLine;
-  std::vector<PlotPoint> points = {};
-  std::vector<double> nulls = {};  // Steps without a finite value, which get a mark.
+  std::vector<PlotPoint> points = {};  // At least one.
+  std::vector<double> nulls = {};      // Steps without a finite value, which get a mark.
 };
 
 // A moment of the run that is drawn through every chart.
@@ -39,7 +39,7 @@ struct Chart {
   bool from_zero = false;  // The axis begins at 0 or below.
   bool wide = false;       // Takes the page's whole width.
   std::vector<Curve> curves = {};
-  std::string nothing = {};  // What is said when no curve has a point.
+  std::string nothing = {};  // What is said when there is no curve.
 };
 
 // The steps that all charts of a page show.
@@ -54,12 +54,10 @@ void add_curves(const Series& series, const std::string& label, int colour, Char
 // Values that are few by nature, such as validation's.
 void add_dots(const Series& series, const std::string& label, int colour, Chart& chart);
 
-bool has_points(const Chart& chart);
-
 // The plot's SVG element.
 std::string chart_svg(const Chart& chart, const StepRange& range, const std::vector<Mark>& marks);
 
-// One object: all that report.js needs to draw the chart.
+// One object: all that report.js needs, beside the SVG, to draw the chart again.
 std::string chart_json(const Chart& chart);
 
 // The figure: title, legend, plot.

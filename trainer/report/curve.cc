@@ -44,13 +44,11 @@ std::vector<PlotPoint> smoothed(const Series& series) {
       points.push_back(gap_at(buckets[i]));
       continue;
     }
-    const std::size_t before = std::min(reach, i);
-    const std::size_t first = i - before;
-    const std::size_t behind = before < reach ? before : reach;
-    const std::size_t last = std::min(buckets.size() - 1, i + behind);
+    const std::size_t either_side = std::min(reach, i);
+    const std::size_t last = std::min(buckets.size() - 1, i + either_side);
     double sum = 0;
     std::int64_t count = 0;
-    for (std::size_t j = first; j <= last; ++j) {
+    for (std::size_t j = i - either_side; j <= last; ++j) {
       sum += buckets[j].sum;
       count += buckets[j].count;
     }

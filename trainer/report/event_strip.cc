@@ -13,16 +13,23 @@ namespace {
 
 constexpr double kLaneHeight = 22;
 
-// The kinds that `cloze train` writes, in the order of their lanes.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kKinds = {{
+// The kinds that `cloze train` and `cloze launch` write, in the order of their lanes; report.css
+// colours them.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kKinds = {{
     {"start", "Start"},
     {"resume", "Resume"},
+    {"restart", "Restart"},
     {"save", "Save"},
     {"save_failed", "Failed save"},
     {"skip", "Skipped step"},
     {"config_change", "Config change"},
+    {"numerics_change", "Numerics change"},
+    {"trace", "Trace"},
+    {"trace_failed", "Failed trace"},
     {"retain", "Old checkpoint removed"},
     {"preempted", "Preempted"},
+    {"crash_loop", "Crash loop"},
+    {"restarts_spent", "Restarts spent"},
     {"done", "Done"},
 }};
 
@@ -71,14 +78,15 @@ std::vector<Mark> marks_of(const RunEvents& events) {
 
 std::vector<Lane> lanes_of(const RunEvents& events) {
   std::vector<Lane> lanes;
+  std::int64_t others = events.total();
   for (const auto& [kind, title] : kKinds) {
     lanes.push_back({std::string(kind), std::string(title), {}, events.count(kind)});
+    others -= events.count(kind);
   }
-  lanes.push_back({"other", "Other", {}, 0});
+  lanes.push_back({"other", "Other", {}, others});
   for (const RunEvent& event : events.events) {
     const auto lane = std::ranges::find(lanes, class_of(event.kind), &Lane::kind);
     if (event.step) lane->steps.push_back(static_cast<double>(*event.step));
-    if (lane->kind == "other") ++lane->count;
   }
   std::erase_if(lanes, [](const Lane& lane) { return lane.steps.empty(); });
   for (Lane& lane : lanes) std::ranges::sort(lane.steps);
@@ -117,11 +125,7 @@ std::string strip_json(const std::vector<Lane>& lanes) {
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     json += str(i == 0 ? "" : ",", "{\"kind\":", json_text(lanes[i].kind),
                 ",\"title\":", json_text(str(lanes[i].title, " (", grouped(lanes[i].count), ")")),
-                ",\"x\":[");
-    for (std::size_t j = 0; j < lanes[i].steps.size(); ++j) {
-      json += (j == 0 ? "" : ",") + json_number(lanes[i].steps[j], 15);
-    }
-    json += "]}";
+                ",\"x\":", json_array(lanes[i].steps, 15), "}");
   }
   return json + "]}";
 }

@@ -1,6 +1,7 @@
 // The events of a run on the axis of its steps: a lane for each kind.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <set>
 
 #include "parallel/base/check.h"
 #include "trainer/report/markup.h"
@@ -14,8 +13,8 @@ namespace {
 constexpr int kStagesShown = 12;
 constexpr int kTensorShown = 8;
 constexpr int kCellsAcross = 24;  // Of all replicas that are drawn, about.
-constexpr std::size_t kGroupsShown = 4;
-constexpr std::size_t kRanksShown = 8;  // Of a group, in words.
+constexpr int kGroupsShown = 4;
+constexpr int kRanksShown = 8;  // Of a group, in words.
 
 // "embedding, layers 0 to 3" of stage `stage`.
 std::string holds(const std::vector<Range>& stages, int stage, int num_stages) {
@@ -71,28 +70,28 @@ std::string grid(const Mesh& mesh, const std::vector<Range>& stages) {
   return html + "</tbody></table></div>";
 }
 
-std::string ranks_text(const std::vector<int>& ranks) {
+// The ranks of a group, `stride` apart: "0 2 4 6".
+std::string ranks_text(int first, int stride, int count) {
   std::string text;
-  for (std::size_t i = 0; i < ranks.size() && i < kRanksShown; ++i) {
-    text += str(i == 0 ? "" : " ", ranks[i]);
+  for (int i = 0; i < std::min(count, kRanksShown); ++i) {
+    text += str(i == 0 ? "" : " ", first + i * stride);
   }
-  return text + (ranks.size() > kRanksShown ? str(" … ", ranks.back()) : "");
+  return text + (count > kRanksShown ? str(" … ", first + (count - 1) * stride) : "");
 }
 
-// The first groups of an axis: "[0 1] [2 3] …".
+// The first groups of an axis: "[0 1] [2 3] …". Their ranks are computed, since a search through
+// all ranks of a large run would take longer than its reader waits.
 std::string groups_text(const Mesh& mesh, Axis axis) {
-  const int world = mesh.world();
-  const int num_groups = world / mesh.degrees().of(axis);
+  const int degree = mesh.degrees().of(axis);
+  int stride = 1;
+  for (const Axis inner : kAxes) stride *= inner > axis ? mesh.degrees().of(inner) : 1;
+  const int num_groups = mesh.world() / degree;
   std::string text;
-  std::set<int> leaders;
-  for (int rank = 0; rank < world && leaders.size() < kGroupsShown; ++rank) {
-    const std::vector<int> group = mesh.group(axis, rank);
-    if (!leaders.insert(group.front()).second) continue;
-    text += str(text.empty() ? "" : " ", "[", ranks_text(group), "]");
+  for (int group = 0; group < std::min(num_groups, kGroupsShown); ++group) {
+    const int first = group / stride * stride * degree + group % stride;
+    text += str(group == 0 ? "" : " ", "[", ranks_text(first, stride, degree), "]");
   }
-  if (num_groups > static_cast<int>(kGroupsShown)) {
-    text += str(" … ", grouped(num_groups), " groups");
-  }
+  if (num_groups > kGroupsShown) text += str(" … ", grouped(num_groups), " groups");
   return text;
 }
 

@@ -97,6 +97,15 @@ std::string json_number(double value, int digits) {
   return text.data();
 }
 
+std::string json_array(const std::vector<double>& values, int digits) {
+  std::string json = "[";
+  for (const double value : values) {
+    if (json.size() > 1) json += ",";
+    json += json_number(value, digits);
+  }
+  return json + "]";
+}
+
 std::string grouped(std::int64_t value) {
   const std::string digits = std::to_string(value);
   std::string text;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cloze {
 
@@ -19,6 +20,9 @@ std::string coordinate(double value);
 
 // A number in JSON, with that many significant digits; null where it is not finite.
 std::string json_number(double value, int digits = 6);
+
+// An array of such numbers.
+std::string json_array(const std::vector<double>& values, int digits);
 
 // 1234567 as "1,234,567".
 std::string grouped(std::int64_t value);

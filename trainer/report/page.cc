@@ -18,7 +18,7 @@
 namespace cloze {
 namespace {
 
-constexpr std::size_t kEventsShown = 1000;  // The newest.
+constexpr std::size_t kEventsShown = 1000;  // The newest of those that were kept.
 
 constexpr std::array<std::pair<const char*, const char*>, 6> kSections = {{
     {"summary", "Summary"},
@@ -43,10 +43,10 @@ std::string head(const std::string& title) {
 }
 
 std::string header(const RunRecord& record) {
-  std::string html =
-      str("<header><div><h1>", escaped(record.name(), 120), "</h1><p>", escaped(model_text(record)),
-          "</p></div><span class=\"state ", state_class(record.state), "\">",
-          state_text(record.state), "</span></header>\n<nav aria-label=\"Sections\">");
+  const auto [state, state_class] = words_of(record.state);
+  std::string html = str("<header><div><h1>", escaped(record.name(), 120), "</h1><p>",
+                         escaped(model_text(record)), "</p></div><span class=\"state ", state_class,
+                         "\">", state, "</span></header>\n<nav aria-label=\"Sections\">");
   for (const auto& [id, title] : kSections) {
     html += str("<a href=\"#", id, "\">", title, "</a>");
   }
@@ -76,18 +76,23 @@ std::string summary(const RunRecord& record) {
   return html + "</dl>";
 }
 
-std::string curves(const RunRecord& record, const std::vector<Chart>& charts,
-                   const std::vector<Lane>& lanes) {
-  const StepRange range = steps_of(record);
-  const std::vector<Mark> marks = marks_of(record.events);
+// What the section of curves draws, and report.js draws again.
+struct Drawn {
+  StepRange range;
+  std::vector<Mark> marks;
+  std::vector<Chart> charts;
+  std::vector<Lane> lanes;
+};
+
+std::string curves(const Drawn& drawn) {
   std::string html =
       "<p class=\"tools script\"><button type=\"button\" id=\"zoom-out\" disabled>Show all "
       "steps</button> <span>Drag across a chart to zoom into steps; click a key to hide its "
       "curve.</span></p>"
       "<div class=\"charts\">";
-  for (const Chart& chart : charts) {
-    html += chart_figure(chart, range, marks);
-    if (chart.id == "loss") html += strip_figure(lanes, range);
+  for (const Chart& chart : drawn.charts) {
+    html += chart_figure(chart, drawn.range, drawn.marks);
+    if (chart.id == "loss") html += strip_figure(drawn.lanes, drawn.range);
   }
   return html + "</div>";
 }
@@ -135,13 +140,13 @@ std::string pipeline(const RunRecord& record) {
 std::string events(const RunRecord& record) {
   const std::vector<RunEvent>& all = record.events.events;
   if (all.empty()) return "<p class=\"card nothing\">No events were recorded.</p>";
-  std::int64_t total = 0;
-  for (const auto& [kind, count] : record.events.counts) total += count;
+  const std::int64_t total = record.events.total();
   const std::size_t shown = std::min(all.size(), kEventsShown);
   std::string html = "<div class=\"card\">";
   if (static_cast<std::int64_t>(shown) < total) {
     html += str("<p>", grouped(static_cast<std::int64_t>(shown)), " of ", grouped(total),
-                " events, the newest.</p>");
+                " events: the newest, at most ", grouped(std::int64_t{RunEvents::kMaxOfKind}),
+                " of a kind and ", grouped(std::int64_t{kEventsShown}), " in all.</p>");
   }
   html +=
       "<div class=\"scroll tall\"><table class=\"plain\" id=\"event-table\"><thead><tr>"
@@ -164,12 +169,9 @@ std::string config_section(const RunRecord& record) {
   return "<div class=\"card\">" + config_html(record.config_yaml) + "</div>";
 }
 
-std::string data_of(const RunRecord& record, const std::vector<Chart>& charts,
-                    const std::vector<Lane>& lanes) {
-  const StepRange range = steps_of(record);
-  std::string json = str("{\"steps\":[", json_number(range.first, 15), ",",
-                         json_number(range.last, 15), "],\"marks\":[");
-  const std::vector<Mark> marks = marks_of(record.events);
+std::string data_of(const Drawn& drawn) {
+  const auto& [range, marks, charts, lanes] = drawn;
+  std::string json = str("{\"steps\":", json_array({range.first, range.last}, 15), ",\"marks\":[");
   for (std::size_t i = 0; i < marks.size(); ++i) {
     json +=
         str(i == 0 ? "" : ",", "{\"kind\":", json_text(marks[i].kind),
@@ -178,7 +180,7 @@ std::string data_of(const RunRecord& record, const std::vector<Chart>& charts,
   json += "],\"charts\":[";
   bool first = true;
   for (const Chart& chart : charts) {
-    if (!has_points(chart)) continue;
+    if (chart.curves.empty()) continue;
     json += str(first ? "" : ",\n", chart_json(chart));
     first = false;
   }
@@ -188,20 +190,19 @@ std::string data_of(const RunRecord& record, const std::vector<Chart>& charts,
 }  // namespace
 
 std::string report_page(const RunRecord& record, const std::vector<Range>& stages) {
-  const std::vector<Chart> charts = charts_of(record);
-  const std::vector<Lane> lanes = lanes_of(record.events);
+  const Drawn drawn{steps_of(record), marks_of(record.events), charts_of(record),
+                    lanes_of(record.events)};
   std::string html = head(record.name() + " – run report");
   html += "<body>\n" + header(record) + "<main>\n";
   html += section(0, summary(record));
-  html += section(1, curves(record, charts, lanes));
+  html += section(1, curves(drawn));
   html += section(2, layout(record, stages));
   html += section(3, pipeline(record));
   html += section(4, events(record));
   html += section(5, config_section(record));
   html += str("</main>\n<footer>Made by <code>cloze report</code> from ",
               escaped(record.directory.string()), ".</footer>\n");
-  html += "<script type=\"application/json\" id=\"report-data\">" + data_of(record, charts, lanes) +
-          "</script>\n";
+  html += "<script type=\"application/json\" id=\"report-data\">" + data_of(drawn) + "</script>\n";
   html += str("<script>\n", report_script(), "</script>\n</body></html>\n");
   return html;
 }

@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "parallel/base/check.h"
 #include "trainer/config/load.h"
+#include "trainer/report/event_strip.h"
 #include "trainer/report/layout_drawing.h"
 #include "trainer/report/pipeline_drawing.h"
 
@@ -160,6 +162,61 @@ TEST(LayoutDrawingTest, ManyRanksAreDrawnByTheFirstAndTheLast) {
   const std::string html = layout_html({.pipeline = 64, .data = 512, .tensor = 16}, {});
   EXPECT_LT(html.size(), 200'000U);
   EXPECT_NE(html.find("rank 524287:"), std::string::npos) << "the last one";
+  EXPECT_NE(html.find("[0 1 2 3 4 5 6 7 … 15] [16 17 18 19 20 21 22 23 … 31]"), std::string::npos);
+  EXPECT_NE(html.find("[0 8192 16384 "), std::string::npos);
+}
+
+TEST(LayoutDrawingTest, TheGroupsAreTheMeshes) {
+  for (const Degrees& degrees : {Degrees{.pipeline = 3, .data = 2, .context = 2, .tensor = 3},
+                                 Degrees{.pipeline = 2, .data = 5}, Degrees{.tensor = 7}}) {
+    const Mesh mesh(degrees);
+    const std::string html = layout_html(degrees, {});
+    for (const Axis axis : {Axis::kPipeline, Axis::kData, Axis::kTensor}) {
+      if (degrees.of(axis) == 1) continue;
+      std::vector<std::vector<int>> groups;
+      for (int rank = 0; rank < mesh.world() && groups.size() < 4; ++rank) {
+        const std::vector<int> group = mesh.group(axis, rank);
+        if (std::ranges::find(groups, group) == groups.end()) groups.push_back(group);
+      }
+      std::string text;
+      for (const std::vector<int>& group : groups) {
+        std::string ranks;
+        for (const int rank : group) ranks += str(ranks.empty() ? "" : " ", rank);
+        text += str(text.empty() ? "" : " ", "[", ranks, "]");
+      }
+      EXPECT_NE(html.find(text), std::string::npos) << text;
+    }
+  }
+}
+
+RunEvent event_at(std::int64_t step, const std::string& kind) {
+  RunEvent event;
+  event.kind = kind;
+  event.step = step;
+  return event;
+}
+
+TEST(EventStripTest, EveryKindOfTheJournalHasItsLane) {
+  RunEvents events;
+  for (const char* kind : {"start", "resume", "restart", "save", "save_failed", "skip",
+                           "config_change", "numerics_change", "trace", "trace_failed", "retain",
+                           "preempted", "crash_loop", "restarts_spent", "done"}) {
+    events.events.push_back(event_at(1, kind));
+    events.counts[kind] = 1;
+  }
+  const std::vector<Lane> lanes = lanes_of(events);
+  EXPECT_EQ(lanes.size(), 15U);
+  EXPECT_EQ(std::ranges::count(lanes, "other", &Lane::kind), 0);
+}
+
+TEST(EventStripTest, OtherKindsAreCountedWithThoseThatWereNotKept) {
+  RunEvents events;
+  events.events.push_back(event_at(1, "odd"));
+  events.counts = {{"odd", 500}, {"other", 70}, {"save", 3}};
+  const std::vector<Lane> lanes = lanes_of(events);
+  ASSERT_EQ(lanes.size(), 1U);
+  EXPECT_EQ(lanes.front().kind, "other");
+  EXPECT_EQ(lanes.front().count, 570);
 }
 
 }  // namespace

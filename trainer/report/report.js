@@ -9,7 +9,7 @@
   const shown = {...all};
   const narrow = () => window.innerWidth < 560;
 
-  const escapeText = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  const escapeText = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
   const at = (value) => (Math.floor(value * 10 + 0.5) / 10).toFixed(1);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -25,19 +25,18 @@
       const exponent = Math.floor(Math.log10(size) + 1e-12);
       return [10 ** exponent, `e${exponent}`];
     }
-    return [[1e9, 'G'], [1e6, 'M'], [1e4, 'k']].map(([least, name]) => [least === 1e4 ? 1e3 : least, name, least])
-      .find(([, , least]) => size >= least) || [1, ''];
+    return [[1e9, 'G', 1e9], [1e6, 'M', 1e6], [1e3, 'k', 1e4]].find(([, , least]) => size >= least) || [1, ''];
   };
   const tickLabel = (value, step, largest, unit) => {
     if (value === 0) return '0';
     const [scale, suffix] = prefixOf(largest, unit);
     return (value / scale).toFixed(clamp(Math.ceil(-Math.log10(step / scale) - 1e-9), 0, 12)) + suffix;
   };
-  const valueText = (value, unit, digits = 5) => {
+  const valueText = (value, unit) => {
     if (value === 0) return '0';
     const [scale, suffix] = prefixOf(Math.abs(value), unit);
     const before = Math.floor(Math.log10(Math.abs(value / scale))) + 1;
-    const text = (value / scale).toFixed(clamp(digits - before, 0, 12));
+    const text = (value / scale).toFixed(clamp(5 - before, 0, 12));
     return (text.includes('.') ? text.replace(/\.?0+$/, '') : text) + suffix;
   };
   const niceStep = (least) => {
@@ -121,7 +120,7 @@
   };
   // The points of a curve in the steps that are shown, and a neighbour on either side.
   const part = (curve) => {
-    let first = curve.x.findIndex((x) => x >= shown.first);
+    const first = curve.x.findIndex((x) => x >= shown.first);
     if (first < 0) return [];
     let last = first;
     while (last < curve.x.length && curve.x[last] <= shown.last) ++last;
@@ -165,8 +164,7 @@
     }
     const nulls = placesOn(view, curve.nulls).map((x) =>
       `<path class="null" d="M${at(x - 3)} ${at(frame.top)}l6 6m0-6l-6 6"><title>${escapeText(curve.label)}: not finite</title></path>`);
-    return `<g class="curve ${curve.look} c${curve.colour}"><path d="${path}"/>${dots}</g>` +
-      `<g class="curve ${curve.look} c${curve.colour}">${nulls.join('')}</g>`;
+    return `<g class="curve ${curve.look} c${curve.colour}"><path d="${path}"/>${dots}${nulls.join('')}</g>`;
   };
   const chartSvg = (chart, view) => {
     const curves = chart.curves.filter((curve) => !curve.hidden);
@@ -178,8 +176,12 @@
       svg += `<path d="M${at(view.left)} ${at(y)}H${at(view.x(1))}"/><text x="${at(view.left - 8)}" y="${at(y + 4)}" class="end">${label}</text>`;
     }
     svg += `</g>${stepAxis(view)}<g class="marks">`;
+    const drawn = new Set();  // One of a kind at a place.
     for (const mark of data.marks) {
       for (const x of placesOn(view, [mark.x])) {
+        const place = mark.kind + Math.round(x);
+        if (drawn.has(place)) continue;
+        drawn.add(place);
         svg += `<path class="mark ${mark.kind}" d="M${at(x)} ${at(frame.top)}V${at(view.y(0))}"><title>${escapeText(mark.text)}</title></path>`;
       }
     }
@@ -224,7 +226,7 @@
     return low;
   };
   const point = (chart, step) => {
-    const curves = chart.curves.filter((curve) => !curve.hidden && curve.x.length > 0);
+    const curves = chart.curves.filter((curve) => !curve.hidden);
     if (curves.length === 0) return;
     const view = chart.view;
     const closest = curves.map((curve) => curve.x[nearest(curve, step)])
@@ -257,7 +259,6 @@
 
   const zoom = (first, last) => {
     [shown.first, shown.last] = [Math.max(all.first, first), Math.min(all.last, last)];
-    if (shown.last - shown.first < 1) shown.last = shown.first + 1;
     document.getElementById('zoom-out').disabled = shown.first === all.first && shown.last === all.last;
     drawAll();
   };
@@ -298,7 +299,7 @@
     chart.svg.addEventListener('blur', () => leave(chart));
     chart.svg.addEventListener('keydown', (event) => {
       const move = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-      const curve = chart.curves.find((one) => !one.hidden && one.x.length > 0);
+      const curve = chart.curves.find((one) => !one.hidden);
       if (event.key === 'Escape') zoom(all.first, all.last);
       if (!move || !curve) return;
       event.preventDefault();
@@ -325,8 +326,7 @@
     const figure = document.getElementById(`chart-${chart.id}`);
     const plot = figure.querySelector('.plot');
     const svg = plot.querySelector('svg');
-    const height = chart.height || svg.viewBox.baseVal.height;
-    return Object.assign(chart, {figure, plot, svg, height, log: false});
+    return Object.assign(chart, {figure, plot, svg, height: svg.viewBox.baseVal.height, log: false});
   });
   root.classList.add('scripted');
   charts.forEach(listen);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "parallel/base/check.h"
@@ -11,8 +12,6 @@ namespace {
 
 // An objective keeps its colour in all charts; others take what is left.
 int colour_of(std::string_view objective, std::size_t place) {
-  constexpr std::array<std::string_view, 4> kObjectives = {"mask", "sentence", "document",
-                                                           "causal"};
   const auto found = std::ranges::find(kObjectives, objective);
   if (found != kObjectives.end()) return 2 + static_cast<int>(found - kObjectives.begin());
   return 6 + static_cast<int>(place % 2);
@@ -26,39 +25,31 @@ Chart loss_chart(const RunMetrics& metrics) {
   return chart;
 }
 
+// add_curves or add_dots.
+using AddSeries = void (*)(const Series& series, const std::string& label, int colour,
+                           Chart& chart);
+
 // A curve for each number named `prefix` and an objective.
-void add_objectives(const RunMetrics& metrics, std::string_view prefix, bool smooth, Chart& chart) {
+void add_objectives(const RunMetrics& metrics, const std::string& prefix, AddSeries add,
+                    Chart& chart) {
   const std::vector<std::string> names = metrics.names_behind(prefix);
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i] == "scale") continue;  // loss_scale is no objective.
-    const Series& series = metrics.of(std::string(prefix) + names[i]);
-    if (smooth) {
-      add_curves(series, names[i], colour_of(names[i], i), chart);
-    } else {
-      add_dots(series, names[i], colour_of(names[i], i), chart);
-    }
+    add(metrics.of(prefix + names[i]), names[i], colour_of(names[i], i), chart);
   }
 }
 
 Chart objectives_chart(const RunMetrics& metrics) {
   Chart chart{.id = "objectives", .title = "Loss by objective", .quantity = "nats a target"};
-  add_objectives(metrics, "loss_", /*smooth=*/true, chart);
+  add_objectives(metrics, "loss_", add_curves, chart);
   chart.nothing = "No loss of an objective has been logged.";
   return chart;
 }
 
-Chart validation_chart(const RunMetrics& metrics) {
-  Chart chart{.id = "validation", .title = "Validation loss", .quantity = "nats a target"};
-  add_dots(metrics.of("validation.loss"), "all", 1, chart);
-  add_objectives(metrics, "validation.loss_", /*smooth=*/false, chart);
-  chart.nothing = "No validation has been measured (validation.interval).";
-  return chart;
-}
-
-Chart perplexity_chart(const RunMetrics& metrics) {
-  Chart chart{.id = "perplexity", .title = "Validation perplexity", .quantity = "e to the loss"};
-  add_dots(metrics.of("validation.perplexity"), "all", 1, chart);
-  add_objectives(metrics, "validation.perplexity_", /*smooth=*/false, chart);
+// `chart` with the number `name` of the validations, of all targets and by objective.
+Chart validation_chart(const RunMetrics& metrics, const std::string& name, Chart chart) {
+  add_dots(metrics.of(name), "all", 1, chart);
+  add_objectives(metrics, name + "_", add_dots, chart);
   chart.nothing = "No validation has been measured (validation.interval).";
   return chart;
 }
@@ -76,19 +67,18 @@ struct Single {
   const char* title;
   const char* quantity;
   Unit unit;
-  bool from_zero;
-  bool smooth;
+  AddSeries add;
 };
 
 constexpr std::array<Single, 7> kSingles = {{
-    {"lr", "rate", "Learning rate", "of the step", Unit::kNumber, true, false},
-    {"grad_norm", "norm", "Gradient norm", "before clipping", Unit::kNumber, true, true},
+    {"lr", "rate", "Learning rate", "of the step", Unit::kNumber, add_dots},
+    {"grad_norm", "norm", "Gradient norm", "before clipping", Unit::kNumber, add_curves},
     {"tokens_per_second", "throughput", "Throughput", "tokens a second, all ranks", Unit::kNumber,
-     true, true},
-    {"mfu", "mfu", "Model FLOPs utilisation", "of the measured peak", Unit::kShare, true, true},
-    {"memory_bytes", "memory", "Memory", "most that rank 0 has used", Unit::kBytes, true, false},
-    {"data_wait_seconds", "wait", "Waiting for data", "of a step", Unit::kSeconds, true, true},
-    {"loss_scale", "scale", "Loss scale", "fp16", Unit::kNumber, true, false},
+     add_curves},
+    {"mfu", "mfu", "Model FLOPs utilisation", "of the measured peak", Unit::kShare, add_curves},
+    {"memory_bytes", "memory", "Memory", "most that rank 0 has used", Unit::kBytes, add_dots},
+    {"data_wait_seconds", "wait", "Waiting for data", "of a step", Unit::kSeconds, add_curves},
+    {"loss_scale", "scale", "Loss scale", "fp16", Unit::kNumber, add_dots},
 }};
 
 Chart single_chart(const RunMetrics& metrics, const Single& single) {
@@ -96,13 +86,8 @@ Chart single_chart(const RunMetrics& metrics, const Single& single) {
               .title = single.title,
               .quantity = single.quantity,
               .unit = single.unit,
-              .from_zero = single.from_zero};
-  const Series& series = metrics.of(single.name);
-  if (single.smooth) {
-    add_curves(series, "", 0, chart);
-  } else {
-    add_dots(series, "", 0, chart);
-  }
+              .from_zero = true};
+  single.add(metrics.of(single.name), "", 0, chart);
   chart.nothing = str("No ", single.name, " has been logged.");
   return chart;
 }
@@ -110,8 +95,14 @@ Chart single_chart(const RunMetrics& metrics, const Single& single) {
 }  // namespace
 
 std::vector<Chart> charts_of(const RunRecord& record) {
-  std::vector<Chart> charts = {loss_chart(record.metrics), objectives_chart(record.metrics),
-                               validation_chart(record.metrics), perplexity_chart(record.metrics)};
+  std::vector<Chart> charts = {
+      loss_chart(record.metrics), objectives_chart(record.metrics),
+      validation_chart(
+          record.metrics, "validation.loss",
+          {.id = "validation", .title = "Validation loss", .quantity = "nats a target"}),
+      validation_chart(
+          record.metrics, "validation.perplexity",
+          {.id = "perplexity", .title = "Validation perplexity", .quantity = "e to the loss"})};
   for (const Single& single : kSingles) {
     if (std::string_view(single.name) == "loss_scale" && !has_loss_scale(record)) continue;
     charts.push_back(single_chart(record.metrics, single));

@@ -1,11 +1,11 @@
 #include "trainer/report/run_events.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
 #include <deque>
+#include <iterator>
 #include <system_error>
 
 namespace cloze {
@@ -63,7 +63,7 @@ class EventReader {
     std::string_view kind;
     if (object["event"].get(kind) != simdjson::SUCCESS) return false;
     RunEvent event = event_of(object);
-    if (!first_) first_ = event;
+    if (place_ == 0) first_second_ = event.second;
     const bool known = kept_.contains(event.kind) || kept_.size() < RunEvents::kMaxKinds;
     const std::string name = known ? event.kind : "other";
     std::deque<Placed>& same = kept_[name];
@@ -82,7 +82,7 @@ class EventReader {
     std::ranges::sort(all, {}, &Placed::place);
     for (Placed& placed : all) result.events.push_back(std::move(placed.event));
     result.counts = std::move(counts_);
-    result.first = std::move(first_);
+    result.first_second = first_second_;
     return result;
   }
 
@@ -94,7 +94,7 @@ class EventReader {
 
   std::map<std::string, std::deque<Placed>> kept_;
   std::map<std::string, std::int64_t, std::less<>> counts_;
-  std::optional<RunEvent> first_;
+  std::optional<double> first_second_;
   std::int64_t place_ = 0;
 };
 
@@ -118,6 +118,12 @@ std::optional<std::int64_t> RunEvent::number(std::string_view name) const {
 std::int64_t RunEvents::count(std::string_view kind) const {
   const auto found = counts.find(kind);
   return found == counts.end() ? 0 : found->second;
+}
+
+std::int64_t RunEvents::total() const {
+  std::int64_t total = 0;
+  for (const auto& [kind, count] : counts) total += count;
+  return total;
 }
 
 const RunEvent* RunEvents::newest_start() const {

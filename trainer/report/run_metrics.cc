@@ -1,13 +1,11 @@
 #include "trainer/report/run_metrics.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 namespace cloze {
 namespace {
 
-constexpr std::array<std::string_view, 4> kObjectives = {"mask", "sentence", "document", "causal"};
 constexpr std::string_view kValidation = "validation";
 
 bool is_name(std::string_view name) {

@@ -1,6 +1,7 @@
 // RUN/metrics.jsonl as series: one for each number that its lines hold.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -12,6 +13,10 @@
 #include "trainer/report/series.h"
 
 namespace cloze {
+
+// How a sample is made, in the order in which the page shows them.
+inline constexpr std::array<std::string_view, 4> kObjectives = {"mask", "sentence", "document",
+                                                                "causal"};
 
 struct RunMetrics {
   // "loss", "grad_norm", "skipped" (0 or 1), ..., and "validation.loss" for what stands in the
@@ -27,8 +32,7 @@ struct RunMetrics {
 
   // An empty series for a name that never occurred.
   const Series& of(std::string_view name) const;
-  // The names behind `prefix`, in the order of objectives (mask, sentence, document, causal), then
-  // of the alphabet.
+  // The names behind `prefix`, in the order of kObjectives, then of the alphabet.
   std::vector<std::string> names_behind(std::string_view prefix) const;
 };
 

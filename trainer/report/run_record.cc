@@ -1,5 +1,6 @@
 #include "trainer/report/run_record.h"
 
+#include <string_view>
 #include <system_error>
 
 #include "parallel/base/check.h"
@@ -57,6 +58,14 @@ void find_degrees(RunRecord& record) {
   }
 }
 
+// How a run stands that no job writes to, by the kind of its last event.
+RunState state_after(std::string_view kind) {
+  if (kind == "done") return RunState::kDone;
+  if (kind == "preempted") return RunState::kPreempted;
+  if (kind == "crash_loop" || kind == "restarts_spent") return RunState::kGivenUp;
+  return RunState::kInterrupted;
+}
+
 std::string count_of(std::int64_t count, const char* one, const char* many) {
   return str(grouped(count), " ", count == 1 ? one : many);
 }
@@ -83,9 +92,11 @@ void add_line_notes(const std::string& file, const LineCounts& lines,
 
 std::string RunRecord::name() const {
   if (config && !config->run().name().empty()) return config->run().name();
-  const std::filesystem::path normal = directory.lexically_normal();
-  const std::string last = normal.filename().string();
-  return last.empty() || last == "." ? normal.parent_path().filename().string() : last;
+  // "." and "runs/.." have no name of their own.
+  std::error_code error;
+  const std::filesystem::path whole =
+      std::filesystem::absolute(directory, error).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
 RunRecord read_run(const std::filesystem::path& directory) {
@@ -110,20 +121,13 @@ RunRecord read_run(const std::filesystem::path& directory) {
 
 void set_state(RunRecord& record, bool is_locked, double now) {
   const std::vector<RunEvent>& events = record.events.events;
-  if (is_locked) {
-    record.state = RunState::kRunning;
-  } else if (!events.empty() && events.back().kind == "done") {
-    record.state = RunState::kDone;
-  } else if (!events.empty() && events.back().kind == "preempted") {
-    record.state = RunState::kPreempted;
-  } else {
-    record.state = RunState::kInterrupted;
-  }
-  if (events.empty() || !record.events.first->second) return;
+  record.state = is_locked        ? RunState::kRunning
+                 : events.empty() ? RunState::kInterrupted
+                                  : state_after(events.back().kind);
+  const std::optional<double> first = record.events.first_second;
+  if (events.empty() || !first) return;
   const std::optional<double> end = is_locked ? std::optional(now) : events.back().second;
-  if (end && *end >= *record.events.first->second) {
-    record.seconds = *end - *record.events.first->second;
-  }
+  if (end && *end >= *first) record.seconds = *end - *first;
 }
 
 std::filesystem::path checkpoints_of(const RunRecord& record) {

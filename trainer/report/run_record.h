@@ -14,8 +14,9 @@
 
 namespace cloze {
 
-// How a run stands. A run whose job is gone without a last word has been kInterrupted.
-enum class RunState : std::uint8_t { kRunning, kDone, kPreempted, kInterrupted };
+// How a run stands. kGivenUp: it failed, and `cloze launch` starts it no more. A run whose job is
+// gone without a last word has been kInterrupted.
+enum class RunState : std::uint8_t { kRunning, kDone, kPreempted, kGivenUp, kInterrupted };
 
 struct RunRecord {
   std::filesystem::path directory;

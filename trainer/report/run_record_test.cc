@@ -80,6 +80,10 @@ TEST_F(RunRecordTest, NumbersBecomeSeriesByTheirNames) {
   EXPECT_EQ(metrics.first_step, 1);
   EXPECT_EQ(metrics.last_step, 3);
   EXPECT_EQ(record.name(), folder_.filename().string()) << "without a config";
+  std::filesystem::create_directory(folder_ / "inner");
+  for (const char* same : {".", "", "inner/.."}) {
+    EXPECT_EQ(read_run(folder_ / same).name(), folder_.filename().string()) << same;
+  }
   EXPECT_TRUE(has_note(record, "config.yaml is missing"));
   EXPECT_TRUE(has_note(record, "There is no events.jsonl"));
 }
@@ -203,6 +207,8 @@ TEST_F(RunRecordTest, TheStateFollowsFromTheLockAndTheLastWord) {
   EXPECT_EQ(state_after("done", true), std::pair(RunState::kRunning, 60.0));
   EXPECT_EQ(state_after("done", false), std::pair(RunState::kDone, 0.0));
   EXPECT_EQ(state_after("preempted", false), std::pair(RunState::kPreempted, 0.0));
+  EXPECT_EQ(state_after("crash_loop", false), std::pair(RunState::kGivenUp, 0.0));
+  EXPECT_EQ(state_after("restarts_spent", false), std::pair(RunState::kGivenUp, 0.0));
   EXPECT_EQ(state_after("save", false), std::pair(RunState::kInterrupted, 0.0));
 }
 

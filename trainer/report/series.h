@@ -24,9 +24,6 @@ struct Bucket {
   double sum = 0;          // Of the finite values.
   std::int64_t count = 0;  // Finite values.
   std::int64_t nulls = 0;  // Steps whose value was not finite.
-
-  double mean() const { return sum / static_cast<double>(count); }
-  bool operator==(const Bucket&) const = default;
 };
 
 class Series {

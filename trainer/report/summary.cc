@@ -115,32 +115,20 @@ std::string model_text(const RunRecord& record) {
              ", ", config::Precision::Compute_Name(record.config->precision().compute()));
 }
 
-std::string state_text(RunState state) {
+StateWords words_of(RunState state) {
   switch (state) {
     case RunState::kRunning:
-      return "running";
+      return {"running", "running"};
     case RunState::kDone:
-      return "done";
+      return {"done", "done"};
     case RunState::kPreempted:
-      return "stopped, to be resumed";
+      return {"stopped, to be resumed", "stopped"};
+    case RunState::kGivenUp:
+      return {"failed and given up", "broken"};
     case RunState::kInterrupted:
-      return "ended without a last word";
+      return {"ended without a last word", "broken"};
   }
-  return "";
-}
-
-std::string state_class(RunState state) {
-  switch (state) {
-    case RunState::kRunning:
-      return "running";
-    case RunState::kDone:
-      return "done";
-    case RunState::kPreempted:
-      return "stopped";
-    case RunState::kInterrupted:
-      return "broken";
-  }
-  return "";
+  return {"", ""};
 }
 
 }  // namespace cloze

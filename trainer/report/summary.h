@@ -20,8 +20,11 @@ std::vector<Figure> figures_of(const RunRecord& record);
 // "glm4, 4 layers, hidden 128, fp32"; empty where the config is not known.
 std::string model_text(const RunRecord& record);
 
-// The state in a word, and the class under which report.css colours it.
-std::string state_text(RunState state);
-std::string state_class(RunState state);
+// A state in words, and the class under which report.css colours it.
+struct StateWords {
+  const char* text;
+  const char* css_class;
+};
+StateWords words_of(RunState state);
 
 }  // namespace cloze
