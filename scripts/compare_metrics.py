@@ -15,10 +15,10 @@ KEYS = ("loss", "grad_norm", "lr", "tokens", "loss_scale", "skipped")
 
 def read(path):
     records = {}
-    for line in pathlib.Path(path).read_text().splitlines(keepends=True):
-        if line.endswith("\n"):  # A killed run may leave half a line.
-            record = json.loads(line)
-            records[record["step"]] = record
+    # A killed run may leave half a line, which has no end.
+    for line in pathlib.Path(path).read_text().split("\n")[:-1]:
+        record = json.loads(line)
+        records[record["step"]] = record
     return records
 
 

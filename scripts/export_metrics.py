@@ -46,9 +46,7 @@ def read_lines(path):
         raise Failure(BAD_INPUT, f"cannot read {path}: {error}",
                       "name the folder of a run, its run.directory") from error
     records = []
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            break
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             record = json.loads(line)
         except ValueError as error:
@@ -125,7 +123,7 @@ def times_of(rows, events, last_written):
             time = anchors[0][1] - (steps[0] - step) * pace
         else:
             (low, begin), (high, end) = anchors[after - 1], anchors[after]
-            time = begin + (end - begin) * (step - low) / (high - low) if high > low else end
+            time = begin + (end - begin) * (step - low) / (high - low)
         times.append(round(max(time, times[-1] if times else 0)))
     return times
 
@@ -170,7 +168,8 @@ class Run:
         # The run's own name for itself: the same from wherever it is exported.
         self.id = hashlib.md5((ids[0] if ids else str(folder.resolve())).encode()).hexdigest()
         last = self.events[-1].get("event") if self.events else None
-        self.status = {"done": "FINISHED", "preempted": "KILLED"}.get(last, "RUNNING")
+        self.status = {"done": "FINISHED", "preempted": "KILLED", "crash_loop": "FAILED",
+                       "restarts_spent": "FAILED"}.get(last, "RUNNING")
 
     def names(self):
         """Of all metrics, in the order in which they appear."""
@@ -204,7 +203,7 @@ def write_csv(run, output, _experiment):
 #   mlruns/EXPERIMENT/RUN/meta.yaml, metrics/NAME, params/NAME, tags/NAME, artifacts/
 # A metric is a file of lines "TIMESTAMP VALUE STEP", a parameter or a tag a file of its text. A
 # name with slashes is a file in folders. Scalars are written as JSON, which YAML reads.
-MLFLOW_STATUS = {"RUNNING": 1, "FINISHED": 3, "KILLED": 5}
+MLFLOW_STATUS = {"RUNNING": 1, "FINISHED": 3, "FAILED": 4, "KILLED": 5}
 MLFLOW_LONGEST_PARAM = 6000
 
 

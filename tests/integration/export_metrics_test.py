@@ -80,8 +80,8 @@ class ExportMetricsTest(unittest.TestCase):
         (self.run_folder / "config.yaml").write_text(CONFIG)
 
     def write(self, records, name="metrics.jsonl", end=""):
-        text = "".join(json.dumps(record) + "\n" for record in records)
-        (self.run_folder / name).write_text(text + end)
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        (self.run_folder / name).write_text(text + end, encoding="utf-8")
 
     def export(self, to, *more, modules="", output=None):
         environment = {**os.environ, "PYTHONPATH": str(modules)}
@@ -119,6 +119,14 @@ class ExportMetricsTest(unittest.TestCase):
         self.write(METRICS[:2], end='{"step": 9, "lo')
         self.assertEqual(self.export("csv").returncode, 0)
         self.assertEqual(len(self.rows()), 2)
+
+    def test_only_a_newline_ends_a_line(self):
+        # Unicode has more ends of lines, which JSON lets stand in a text.
+        restart = {"time": "2026-03-01T12:30:00.000Z", "event": "restart", "step": 5,
+                   "what": "rank 1: one\u2028two\u2029three\u0085four"}
+        self.write([*EVENTS[:2], restart, *EVENTS[2:]], "events.jsonl")
+        self.assertEqual(self.export("csv").returncode, 0)
+        self.assertEqual([int(row["time_ms"]) for row in self.rows()], TIMES)
 
     def test_without_a_journal_the_last_step_is_when_the_file_was_written(self):
         (self.run_folder / "events.jsonl").unlink()
@@ -174,6 +182,14 @@ class ExportMetricsTest(unittest.TestCase):
         self.assertEqual((folder / "params/data.train").read_bytes(),
                          b'[{"path": "a", "weight": 1}]')
         self.assertEqual((folder / "tags/mlflow.runName").read_bytes(), b"trial one")
+
+    def test_a_run_that_was_given_up_has_failed(self):
+        yaml = __import__("yaml")
+        for event in ("crash_loop", "restarts_spent"):
+            self.write([*EVENTS[:3], {**EVENTS[3], "event": event}], "events.jsonl")
+            self.assertEqual(self.export("mlflow").returncode, 0)
+            meta = yaml.safe_load((self.mlflow_run() / "meta.yaml").read_text())
+            self.assertEqual((meta["status"], meta["end_time"]), (4, TIMES[2]), event)
 
     def test_the_same_run_again_replaces_itself_and_keeps_others(self):
         self.assertEqual(self.export("mlflow").returncode, 0)
