@@ -53,7 +53,7 @@ Value larger(Value a, Value b) {
 template <typename Element, ReduceOp op>
 void reduce_block(Element* output, std::span<const void* const> parts, std::int64_t first,
                   std::int64_t count) {
-  using Value = typename Accumulator<Element>::Type;
+  using Value = Accumulator<Element>::Type;
   std::array<Value, kBlock> sum;
   const auto* start = static_cast<const Element*>(parts[0]) + first;
   for (std::int64_t j = 0; j < count; ++j) sum[j] = static_cast<Value>(start[j]);

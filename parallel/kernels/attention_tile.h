@@ -177,7 +177,7 @@ AttentionBounds bounds_of(const std::int32_t* lo, const std::int32_t* hi, std::i
 template <class P>
 [[gnu::always_inline]] inline P masked(P scores, std::int64_t offset, std::int64_t lo,
                                        std::int64_t hi) {
-  using A = typename P::Value;
+  using A = P::Value;
   const P key = lane_numbers<P>() + P(static_cast<A>(offset));
   const P lowest(-__builtin_inf());
   scores = where_less(key, P(static_cast<A>(lo)), lowest, scores);

@@ -18,8 +18,8 @@ namespace cloze {
 template <class A, class Set>
 struct Pack {
   using Value = A;
-  using Floats = typename Register<A, Set>::Floats;
-  using Integers = typename Register<A, Set>::Integers;
+  using Floats = Register<A, Set>::Floats;
+  using Integers = Register<A, Set>::Integers;
   static constexpr int kLanes = 64 / sizeof(A);
   static constexpr int kParts = 64 / sizeof(Floats);
 
@@ -106,8 +106,8 @@ template <class A, class Set>
       e + P(static_cast<A>((kIsFloat ? 0x1.8p23 : 0x1.8p52) + (kIsFloat ? 127 : 1023)));
   P result;
   for (int i = 0; i < e.kParts; ++i) {
-    const auto bits = reinterpret_cast<typename P::Integers>(shifted.part[i]);
-    result.part[i] = reinterpret_cast<typename P::Floats>(bits << kMantissaBits);
+    const auto bits = reinterpret_cast<P::Integers>(shifted.part[i]);
+    result.part[i] = reinterpret_cast<P::Floats>(bits << kMantissaBits);
   }
   return result;
 }
@@ -116,7 +116,7 @@ template <class A, class Set>
 template <class P>
 [[gnu::always_inline]] inline P lane_numbers() {
   alignas(64) typename P::Value numbers[P::kLanes];
-  for (int lane = 0; lane < P::kLanes; ++lane) numbers[lane] = static_cast<typename P::Value>(lane);
+  for (int lane = 0; lane < P::kLanes; ++lane) numbers[lane] = static_cast<P::Value>(lane);
   P result;
   for (int i = 0; i < P::kParts; ++i) {
     load_register(numbers + i * (P::kLanes / P::kParts), result.part[i]);
@@ -179,7 +179,7 @@ template <class P>
 }
 template <class P>
 [[gnu::always_inline]] inline P keep(P value, Tail tail, typename P::Value filler = 0) {
-  using A = typename P::Value;
+  using A = P::Value;
   return where_less(lane_numbers<P>(), P(static_cast<A>(tail.count)), value, P(filler));
 }
 
@@ -223,7 +223,7 @@ template <class P, class Body>
 // Sums term(i, Whole or Tail) over the packs of a row: four running packs inside blocks of 4096
 // elements, whose sums are added in order. What `term` gives beyond the row does not count.
 template <class P, class Term>
-[[gnu::always_inline]] inline typename P::Value sum_of_packs(std::int64_t n, Term term) {
+[[gnu::always_inline]] inline P::Value sum_of_packs(std::int64_t n, Term term) {
   constexpr std::int64_t kBlock = 4096;
   constexpr std::int64_t kLanes = P::kLanes;
   P total(0);

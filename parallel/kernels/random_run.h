@@ -24,8 +24,8 @@ inline std::uint32_t dropout_limit(double p) {
 template <class Set>
 [[gnu::noinline]] const std::uint32_t* random_run(const RandomKey& key, std::uint64_t first,
                                                   std::int64_t count, std::uint32_t* buffer) {
-  using Words = typename Register<double, Set>::Words;  // A 32-bit word per 64-bit lane.
-  constexpr int kBlocks = sizeof(Words) / 8;            // Philox blocks side by side.
+  using Words = Register<double, Set>::Words;  // A 32-bit word per 64-bit lane.
+  constexpr int kBlocks = sizeof(Words) / 8;   // Philox blocks side by side.
   // The counter's words for group 0; random_block() fixes the layout.
   const std::uint64_t word1 = (std::uint64_t{static_cast<std::uint32_t>(key.domain)} << 24) |
                               ((key.layer & 0xFFFU) << 12) | ((key.site & 0xFFU) << 4);
