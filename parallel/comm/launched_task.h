@@ -40,9 +40,9 @@ void check_not_alone(int world_size, const std::optional<LaunchedTask>& task,
 std::optional<LaunchedTask> launched_task();
 bool is_in_allocation();
 
-// Call it before MPI starts. Open MPI takes a process that sees Slurm's hosts and a step for a task
-// of srun, and ends it when srun brought no process manager along: in the shell of an interactive
-// job, too. This hides such hosts from it.
+// MpiSession calls it before it starts MPI. Open MPI takes a process that sees Slurm's hosts and a
+// step for a task of srun, and ends it when srun brought no process manager along: in the shell of
+// an interactive job, too. This hides such hosts from it.
 void hide_unconnected_hosts();
 
 }  // namespace cloze

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_communicator.h"
 #include "parallel/comm/mpi_progress.h"
 
@@ -39,6 +40,7 @@ MpiSession::MpiSession(int& argc, char**& argv)
   int initialized = 0;
   MPI_Initialized(&initialized);
   CLOZE_CHECK(initialized == 0, "MPI was started before", "make one MpiSession, in main()");
+  hide_unconnected_hosts();
   int thread_level = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &thread_level), "MPI_Init_thread");
   CLOZE_REQUIRE(thread_level >= MPI_THREAD_FUNNELED, ExitCode::kUsage,

@@ -91,6 +91,22 @@ TEST_F(ForeignLaunchTest, AShellOfAnAllocationTrainsAlone) {
                         "SLURM_STEP_NUM_TASKS=1", "SLURM_NODELIST=node1"}));
 }
 
+TEST_F(ForeignLaunchTest, EveryCommandStartsMpiInTheShellOfAnAllocation) {
+  const Words shell = {"/usr/bin/env",           "SLURM_JOB_ID=7",
+                       "SLURM_NTASKS=4",         "SLURM_PROCID=0",
+                       "SLURM_NODELIST=node1",   "SLURM_STEP_ID=4294967290",
+                       "SLURM_STEP_NUM_TASKS=1", CLOZE_BINARY};
+  const Outcome doctor = run_process(shell + Words{"doctor", "--json"}, workspace());
+  bool is_told = false;
+  for (const nlohmann::json& check : nlohmann::json::parse(doctor.out).at("checks")) {
+    if (check.at("name") != "mpi.start") continue;
+    is_told = true;
+    EXPECT_EQ(check.at("status"), "ok") << check;
+  }
+  EXPECT_TRUE(is_told) << doctor.out << doctor.err;
+  expect_failure(run_process(shell + Words{"doctor", "--nothing"}, workspace()), 64, {"--nothing"});
+}
+
 TEST_F(ForeignLaunchTest, TheSrunScriptSavesAndGoesBackIntoTheQueue) {
   expect_requeues("train.sbatch");
 }

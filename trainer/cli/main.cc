@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
-#include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_session.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/prepare_process.h"
@@ -24,7 +23,6 @@ void report_usage(int argc, char** argv, const cloze::Error& usage) {
   int rank = 0;
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (std::ranges::find(kParallelCommands, command) != kParallelCommands.end()) {
-    cloze::hide_unconnected_hosts();
     const cloze::MpiSession session(argc, argv);
     rank = session.world_rank();
   }
