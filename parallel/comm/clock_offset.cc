@@ -4,48 +4,42 @@
 #include <ATen/ops/full.h>
 
 #include <array>
-#include <limits>
-
-#include "parallel/trace/trace.h"
 
 namespace cloze {
 namespace {
 
+using Clock = std::function<std::int64_t()>;
+
 constexpr int kRounds = 32;  // One without an interruption is enough.
 
-void answer(Communicator& world, int asker) {
+void answer(Communicator& world, int asker, const Clock& now) {
   const std::array question = {Transfer{at::empty({1}, at::kLong), asker}};
   for (int round = 0; round < kRounds; ++round) {
     world.exchange({}, question).wait();
-    const std::array time = {Transfer{at::full({1}, Trace::now(), at::kLong), asker}};
+    const std::array time = {Transfer{at::full({1}, now(), at::kLong), asker}};
     world.exchange(time, {}).wait();
   }
 }
 
-ClockReading ask(Communicator& world) {
+ClockReading ask(Communicator& world, const Clock& now) {
   const std::array question = {Transfer{at::full({1}, 0, at::kLong), 0}};
   const std::array time = {Transfer{at::empty({1}, at::kLong), 0}};
-  ClockReading best{.uncertainty = std::numeric_limits<std::int64_t>::max()};
-  for (int round = 0; round < kRounds; ++round) {
-    const std::int64_t begin = Trace::now();
+  std::array<ClockSample, kRounds> samples;
+  for (ClockSample& sample : samples) {
+    sample.sent = now();
     world.exchange(question, time).wait();
-    const std::int64_t end = Trace::now();
-    const std::int64_t uncertainty = (end - begin + 1) / 2;
-    if (uncertainty >= best.uncertainty) continue;
-    const std::int64_t middle = begin + (end - begin) / 2;
-    best = {.time = middle,
-            .offset = time.front().tensor.item<std::int64_t>() - middle,
-            .uncertainty = uncertainty};
+    sample.received = now();
+    sample.there = time.front().tensor.item<std::int64_t>();
   }
-  return best;
+  return reading_of(samples);
 }
 
 }  // namespace
 
-ClockReading read_clock_offset(Communicator& world) {
-  if (world.rank() > 0) return ask(world);
-  for (int rank = 1; rank < world.size(); ++rank) answer(world, rank);
-  return {.time = Trace::now()};
+ClockReading read_clock_offset(Communicator& world, const Clock& now) {
+  if (world.rank() > 0) return ask(world, now);
+  for (int rank = 1; rank < world.size(); ++rank) answer(world, rank, now);
+  return {.time = now()};
 }
 
 }  // namespace cloze

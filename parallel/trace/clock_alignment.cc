@@ -7,6 +7,15 @@
 
 namespace cloze {
 
+ClockReading reading_of(std::span<const ClockSample> samples) {
+  CLOZE_CHECK(!samples.empty(), "no clock was read", "give one sample at least");
+  const ClockSample& best = *std::ranges::min_element(
+      samples, {}, [](const ClockSample& sample) { return sample.received - sample.sent; });
+  const std::int64_t way = best.received - best.sent;
+  const std::int64_t middle = best.sent + way / 2;
+  return {.time = middle, .offset = best.there - middle, .uncertainty = (way + 1) / 2};
+}
+
 ClockAlignment::ClockAlignment(const ClockReading& before, const ClockReading& after)
     : begin_(before.time), length_(after.time - before.time) {
   CLOZE_CHECK(length_ > 0, "a clock's second reading is not after its first",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace cloze {
 
@@ -12,6 +13,18 @@ struct ClockReading {
   std::int64_t uncertainty = 0;
   bool operator==(const ClockReading&) const = default;
 };
+
+// One exchange of clock readings: sent and received here, read there in between. Nanoseconds.
+struct ClockSample {
+  std::int64_t sent = 0;
+  std::int64_t there = 0;
+  std::int64_t received = 0;
+};
+
+// Of the sample, of one at least, that was under way the shortest time. The other clock was read
+// between sending and receiving, so half of that time is all that the offset can be off (Cristian,
+// "Probabilistic clock synchronization", 1989).
+ClockReading reading_of(std::span<const ClockSample> samples);
 
 class ClockAlignment {
  public:

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -49,6 +51,21 @@ TEST(ClockAlignment, ClocksThatDriftAreFollowedInALine) {
 TEST(ClockAlignment, ReadingsInTheWrongOrderAreABug) {
   EXPECT_THROW(ClockAlignment({.time = 5}, {.time = 5}), Error);
 }
+
+TEST(ClockReading, TheOffsetComesFromTheShortestWay) {
+  // The other clock is 100 ahead; the second sample travels 2 there and 2 back, the others are
+  // delayed on one way alone.
+  const ClockReading reading =
+      reading_of(std::array<ClockSample, 3>{{{0, 105, 6}, {10, 112, 14}, {20, 121, 28}}});
+  EXPECT_EQ(reading, (ClockReading{.time = 12, .offset = 100, .uncertainty = 2}));
+}
+
+TEST(ClockReading, AnOddWayIsRoundedUpInTheUncertainty) {
+  const ClockReading reading = reading_of(std::array<ClockSample, 1>{{{10, 50, 15}}});
+  EXPECT_EQ(reading, (ClockReading{.time = 12, .offset = 38, .uncertainty = 3}));
+}
+
+TEST(ClockReading, NoSampleIsABug) { EXPECT_THROW(reading_of({}), Error); }
 
 }  // namespace
 }  // namespace cloze

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -24,7 +25,7 @@
 #include "trainer/cli/report_error.h"
 #include "trainer/doctor/cores.h"
 #include "trainer/doctor/host_checks.h"
-#include "trainer/doctor/mpi_version.h"
+#include "trainer/doctor/mpi_checks.h"
 #include "trainer/doctor/program.h"
 #include "trainer/doctor/report.h"
 #include "trainer/doctor/system_text.h"
@@ -52,24 +53,21 @@ ExitCode print(const std::vector<Finding>& findings, bool json) {
            "\n";
   } else {
     for (const std::string& line : report_lines(findings)) text += line + "\n";
-    text += tally_text(tally_of(findings)) + "\n";
+    text += tally_text(findings) + "\n";
   }
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  CLOZE_REQUIRE(std::fflush(stdout) == 0 && written, ExitCode::kIo,
-                "cannot write to the standard output",
-                "check that the reader of the pipe or the disk takes all");
-  for (const Finding& finding : findings) {
-    if (finding.check.status != Status::kFail) continue;
-    const int failed = tally_of(findings).fail;
-    report_error(
-        Error(ExitCode::kUsage,
-              str(failed, failed == 1 ? " check failed: " : " checks failed, the first: ",
-                  finding.check.name, ": ", value_text(finding.check), ", ", finding.check.detail),
-              finding.check.fix),
-        0, "doctor");
-    return ExitCode::kUsage;
-  }
-  return ExitCode::kDone;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  require_standard_output();
+  const auto first = std::ranges::find(findings, Status::kFail,
+                                       [](const Finding& finding) { return finding.check.status; });
+  if (first == findings.end()) return ExitCode::kDone;
+  const int failed = count_of(findings, Status::kFail);
+  report_error(
+      Error(ExitCode::kUsage,
+            str(failed, failed == 1 ? " check failed: " : " checks failed, the first: ",
+                first->check.name, ": ", value_text(first->check), ", ", first->check.detail),
+            first->check.fix),
+      0, "doctor");
+  return ExitCode::kUsage;
 }
 
 // Starts and ends MPI in a copy of this process: where MPI ends the process, or waits for ever,
@@ -115,10 +113,6 @@ std::vector<CheckResult> mpi_checks(bool launched) {
   return {check_mpi_library(library), check_mpirun(library, find_mpirun(), launched)};
 }
 
-void append(std::vector<CheckResult>& checks, const std::vector<CheckResult>& more) {
-  checks.insert(checks.end(), more.begin(), more.end());
-}
-
 std::string probe_name() { return str(".cloze-doctor-", host_name(), "-", ::getpid()); }
 
 // Of a process that no launcher has started. MPI is not needed for what it measures.
@@ -139,18 +133,11 @@ int examine_alone(const DoctorArguments& arguments) {
   return static_cast<int>(print(merge({mine}), arguments.json));
 }
 
-CheckResult check_ranks(int world_size, int launched) {
-  CheckResult check{.name = "mpi.ranks", .value = std::int64_t{world_size}, .scope = Scope::kJob};
-  check.unit = world_size == 1 ? "rank" : "ranks";
-  if (world_size == 1 && launched > 1) {
-    check.status = Status::kFail;
-    check.detail =
-        str("the launcher started ", launched, " processes, MPI sees each of them alone");
-    check.fix =
-        "use the mpirun of the MPI library that this program is linked with; under Slurm "
-        "srun --mpi=pmix";
-  }
-  return check;
+CheckResult check_ranks(int world_size) {
+  return {.name = "mpi.ranks",
+          .value = std::int64_t{world_size},
+          .unit = world_size == 1 ? "rank" : "ranks",
+          .scope = Scope::kJob};
 }
 
 // The findings of the whole job; on rank 0, empty elsewhere.
@@ -180,7 +167,7 @@ std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
   const GemmRates rates = measure_gemm(world, place.threads);
   RankChecks job{.rank = 0};
   append(job.checks, check_gemm(rates));
-  job.checks.push_back(check_ranks(world.size(), launched_tasks()));
+  job.checks.push_back(check_ranks(world.size()));
   if (world.size() > 1) {
     const FabricTimes times = measure_fabric(world, host, wall_clock);
     if (std::set<std::string>(times.hosts.begin(), times.hosts.end()).size() > 1) {

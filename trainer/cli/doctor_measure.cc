@@ -3,14 +3,15 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <chrono>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
-#include "parallel/comm/local_communicator.h"
+#include "parallel/comm/clock_offset.h"
+#include "trainer/doctor/median.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/throughput.h"
 
@@ -62,9 +63,7 @@ double round_trip(Communicator& world, int first, int second, const Rounds& roun
     if (round >= rounds.warm_up) times.push_back(seconds_since(begin));
     if (last) break;
   }
-  const auto middle = times.begin() + std::ssize(times) / 2;
-  std::ranges::nth_element(times, middle);
-  return *middle;
+  return median_of(std::move(times));
 }
 
 // Rank r is the first of the pair (r, r + 1); of two ranks there is one pair.
@@ -119,27 +118,17 @@ std::vector<double> measure_all_reduce(Communicator& world, std::int64_t bytes) 
 
 std::vector<ClockOffset> measure_clocks(Communicator& world,
                                         const std::function<double()>& wall_clock) {
-  constexpr int kRounds = 20;
-  at::Tensor reading = at::zeros({1}, at::kDouble);
-  std::vector<ClockOffset> offsets(1);
-  for (int peer = 1; peer < world.size(); ++peer) {
-    if (world.rank() != 0 && world.rank() != peer) continue;
-    std::vector<ClockSample> samples;
-    for (int round = 0; round < kRounds; ++round) {
-      if (world.rank() == peer) {
-        receive(world, reading, 0);
-        reading[0] = wall_clock();
-        send(world, reading, 0);
-        continue;
-      }
-      ClockSample sample{.sent = wall_clock()};
-      send(world, reading, peer);
-      receive(world, reading, peer);
-      sample.received = wall_clock();
-      sample.there = reading.item<double>();
-      samples.push_back(sample);
-    }
-    if (world.rank() == 0) offsets.push_back(offset_of(samples));
+  const ClockReading reading =
+      read_clock_offset(world, [&] { return static_cast<std::int64_t>(wall_clock() * 1e9); });
+  at::Tensor mine = at::empty({1, 2}, at::kDouble);
+  mine[0][0] = 1e-9 * static_cast<double>(-reading.offset);  // It tells how far rank 0 is ahead.
+  mine[0][1] = 1e-9 * static_cast<double>(reading.uncertainty);
+  at::Tensor all = at::empty({world.size(), 2}, at::kDouble);
+  world.all_gather(all, mine).wait();
+  std::vector<ClockOffset> offsets;
+  for (int rank = 0; rank < world.size(); ++rank) {
+    offsets.push_back(
+        {.seconds = all[rank][0].item<double>(), .uncertainty = all[rank][1].item<double>()});
   }
   return offsets;
 }
@@ -164,15 +153,13 @@ FabricTimes measure_fabric(Communicator& world, const std::string& host,
 }
 
 GemmRates measure_gemm(Communicator& world, int threads) {
-  LocalWorld alone(1);
-  const auto mine = alone.communicator("alone", alone.everyone(), 0);
   GemmRates rates;
   world.barrier();  // All ranks at once, as in training.
   at::set_num_threads(1);
-  rates.one_thread = gather(world, measured_peak(*mine));
+  rates.one_thread = gather(world, matrix_rate());
   world.barrier();
   at::set_num_threads(threads);
-  rates.all_threads = gather(world, measured_peak(*mine));
+  rates.all_threads = gather(world, matrix_rate());
   for (const double count : gather(world, threads)) {
     rates.threads.push_back(static_cast<int>(count));
   }
@@ -209,10 +196,10 @@ CheckResult check_shared_folder(Communicator& world, const std::string& host,
   if (!blind.empty()) {
     std::string names;
     for (const std::string& one : blind) names += str(names.empty() ? "" : ", ", one);
-    check.status = Status::kFail;
-    check.detail = str("what rank 0 makes in ", directory.string(), " is not there on ", names,
-                       ": a checkpoint would be torn apart");
-    check.fix = "use a folder that all hosts mount, such as NFS, for run.directory and checkpoints";
+    complain(check, Status::kFail,
+             str("what rank 0 makes in ", directory.string(), " is not there on ", names,
+                 ": a checkpoint would be torn apart"),
+             "use a folder that all hosts mount, such as NFS, for run.directory and checkpoints");
   }
   return check;
 }

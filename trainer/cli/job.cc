@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/base/mpi_version.h"
 #include "parallel/comm/groups.h"
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_library.h"
 #include "parallel/pass/caching_allocator.h"
 #include "trainer/cli/report_error.h"
-#include "trainer/doctor/mpi_version.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
@@ -82,7 +82,6 @@ std::unique_ptr<Communicator> tensor_group(MpiSession& session, int wanted) {
 
 int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)>& body) {
   const std::optional<LaunchedTask> task = launched_task();
-  hide_unconnected_hosts();
   int argc = 0;
   char** argv = nullptr;
   MpiSession session(argc, argv);

@@ -14,6 +14,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "parallel/base/mpi_version.h"
 #include "parallel/comm/groups.h"
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_library.h"
@@ -23,7 +24,6 @@
 #include "trainer/cli/train_arguments.h"
 #include "trainer/launch/child_process.h"
 #include "trainer/launch/hostfile.h"
-#include "trainer/launch/launcher_version.h"
 #include "trainer/launch/mpirun_command.h"
 #include "trainer/launch/supervisor.h"
 #include "trainer/loop/event_journal.h"
@@ -86,16 +86,16 @@ void refuse_to_be_launched() {
 // This program, as other hosts find it too.
 std::string own_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
-LauncherVersion checked_mpi() {
-  const LauncherVersion library = launcher_version_of(mpi_library_version());
-  check_same_mpi(library, launcher_version_of(output_of({"mpirun", "--version"})));
+MpiVersion checked_mpi() {
+  const MpiVersion library = parse_mpi_library(mpi_library_version());
+  check_same_mpi(library, parse_mpirun(output_of({"mpirun", "--version"})));
   return library;
 }
 
 // What the supervisor must know of the run: its command line and its folder.
 class LaunchedRun {
  public:
-  LaunchedRun(const LaunchArguments& arguments, const config::Run& run, LauncherVersion mpi,
+  LaunchedRun(const LaunchArguments& arguments, const config::Run& run, MpiVersion mpi,
               RankPlacement placement)
       : arguments_(arguments),
         mpi_(std::move(mpi)),
@@ -154,7 +154,7 @@ class LaunchedRun {
 
  private:
   const LaunchArguments& arguments_;
-  LauncherVersion mpi_;
+  MpiVersion mpi_;
   RankPlacement placement_;
   std::filesystem::path folder_;
   std::filesystem::path checkpoints_;

@@ -52,6 +52,24 @@ void read_version_1(const std::filesystem::path& folder, CgroupLimits& limits) {
   }
 }
 
+// `limit` against the `whole` of the machine (0: unknown). What may be less is a warning, of which
+// the caller tells.
+template <typename Number>
+CheckResult compared(const char* name, bool visible, const std::optional<Number>& limit,
+                     Number whole, const char* unit, const char* wide) {
+  if (!visible) return unknown(name, "no control group can be seen");
+  CheckResult check{.name = name, .value = std::string("no limit")};
+  if (!limit) return check;
+  check.value = *limit;
+  check.unit = unit;
+  if (whole > 0 && *limit >= whole) {
+    check.detail = wide;
+  } else {
+    check.status = Status::kWarn;
+  }
+  return check;
+}
+
 }  // namespace
 
 std::vector<CgroupEntry> parse_cgroups(std::string_view text) {
@@ -62,11 +80,8 @@ std::vector<CgroupEntry> parse_cgroups(std::string_view text) {
     const std::size_t second = line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
     CgroupEntry entry{.path = std::string(line.substr(second + 1))};
-    std::string_view names = line.substr(first + 1, second - first - 1);
-    while (!names.empty()) {
-      const std::size_t comma = names.find(',');
-      entry.controllers.emplace_back(names.substr(0, comma));
-      names = comma == std::string_view::npos ? std::string_view() : names.substr(comma + 1);
+    for (const auto name : parts_of(line.substr(first + 1, second - first - 1), ',')) {
+      entry.controllers.emplace_back(name);
     }
     entries.push_back(std::move(entry));
   }
@@ -115,37 +130,31 @@ CgroupLimits read_cgroup_limits(const std::filesystem::path& root,
 }
 
 CheckResult check_cgroup_memory(const CgroupLimits& limits, std::int64_t total_bytes) {
-  if (!limits.visible) return unknown("cgroup.memory", "no control group can be seen");
-  CheckResult check{.name = "cgroup.memory", .value = std::string("no limit")};
-  if (!limits.memory_bytes) return check;
-  check.value = *limits.memory_bytes;
-  check.unit = "bytes";
-  if (total_bytes > 0 && *limits.memory_bytes >= total_bytes) {
-    check.detail = "not less than the machine has";
-    return check;
-  }
-  check.status = Status::kWarn;
-  check.detail = "less than /proc/meminfo shows: beyond it the kernel kills ranks (signal 9)";
-  check.fix = "size the run for this limit, or raise the limit of the container or the job";
+  CheckResult check = compared("cgroup.memory", limits.visible, limits.memory_bytes, total_bytes,
+                               "bytes", "not less than the machine has");
+  if (check.status != Status::kWarn) return check;
+  complain(check, Status::kWarn,
+           total_bytes > 0
+               ? "less than /proc/meminfo shows: beyond it the kernel kills ranks (signal 9)"
+               : "what the machine has cannot be seen; beyond the limit the kernel kills ranks "
+                 "(signal 9)",
+           "size the run for this limit, or raise the limit of the container or the job");
   return check;
 }
 
 CheckResult check_cgroup_cpu(const CgroupLimits& limits, int num_cores) {
-  if (!limits.visible) return unknown("cgroup.cpu", "no control group can be seen");
-  CheckResult check{.name = "cgroup.cpu", .value = std::string("no limit")};
-  if (!limits.cpus) return check;
-  check.value = *limits.cpus;
-  check.unit = "cores";
-  if (num_cores > 0 && *limits.cpus >= num_cores) {
-    check.detail = "not less than the cores open to this process";
-    return check;
-  }
-  check.status = Status::kWarn;
-  check.detail = str("less time than the ", num_cores,
-                     " cores open to this process: its threads are stopped in turn");
-  check.fix = str("set OMP_NUM_THREADS so that all ranks of the host have ",
-                  std::max(1, static_cast<int>(std::floor(*limits.cpus))),
-                  " threads at most, or raise the limit of the container");
+  CheckResult check =
+      compared("cgroup.cpu", limits.visible, limits.cpus, static_cast<double>(num_cores), "cores",
+               "not less than the cores open to this process");
+  if (check.status != Status::kWarn) return check;
+  complain(check, Status::kWarn,
+           num_cores > 0 ? str("less time than the ", num_cores,
+                               " cores open to this process: its threads are stopped in turn")
+                         : "the cores open to this process cannot be seen; more threads than the "
+                           "limit are stopped in turn",
+           str("set OMP_NUM_THREADS so that all ranks of the host have ",
+               std::max(1, static_cast<int>(std::floor(*limits.cpus))),
+               " threads at most, or raise the limit of the container"));
   return check;
 }
 

@@ -99,5 +99,22 @@ TEST_F(CgroupTest, ALimitBelowTheMachineIsWarnedOf) {
   EXPECT_EQ(value_text(check_cgroup_cpu(none, 1)), "no limit");
 }
 
+TEST_F(CgroupTest, ALimitBesideAnUnseenMachineIsWarnedOfAndNotCompared) {
+  const CgroupLimits tight{.visible = true, .memory_bytes = 1 << 30, .cpus = 1.5};
+  const CheckResult memory = check_cgroup_memory(tight, 0);
+  EXPECT_EQ(memory.status, Status::kWarn);
+  EXPECT_EQ(memory.detail,
+            "what the machine has cannot be seen; beyond the limit the kernel kills ranks "
+            "(signal 9)");
+  EXPECT_FALSE(memory.fix.empty());
+  const CheckResult cpu = check_cgroup_cpu(tight, 0);
+  EXPECT_EQ(cpu.status, Status::kWarn);
+  EXPECT_EQ(
+      cpu.detail,
+      "the cores open to this process cannot be seen; more threads than the limit are stopped "
+      "in turn");
+  EXPECT_NE(cpu.fix.find("1 threads"), std::string::npos) << cpu.fix;
+}
+
 }  // namespace
 }  // namespace cloze

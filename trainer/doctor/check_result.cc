@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "parallel/base/check.h"
@@ -79,6 +80,17 @@ std::string_view name_of(Status status) {
 
 CheckResult unknown(std::string name, std::string detail) {
   return {.name = std::move(name), .status = Status::kSkip, .detail = std::move(detail)};
+}
+
+void complain(CheckResult& check, Status status, std::string_view what, std::string fix) {
+  check.status = status;
+  check.detail += str(check.detail.empty() ? "" : "; ", what);
+  check.fix = std::move(fix);
+}
+
+void append(std::vector<CheckResult>& checks, std::vector<CheckResult> more) {
+  checks.insert(checks.end(), std::make_move_iterator(more.begin()),
+                std::make_move_iterator(more.end()));
 }
 
 std::string value_text(const CheckResult& check) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace cloze {
 
@@ -34,6 +35,12 @@ std::string_view name_of(Status status);  // "ok", "skip", "warn", "fail".
 
 // A check that could not look: what it reads is not there, as in some containers.
 CheckResult unknown(std::string name, std::string detail);
+
+// Makes it a warning or a failure: `what` joins the detail behind "; ", `fix` says what to do.
+void complain(CheckResult& check, Status status, std::string_view what, std::string fix);
+
+// Puts `more` behind `checks`.
+void append(std::vector<CheckResult>& checks, std::vector<CheckResult> more);
 
 // "23.5 GiB", "1.35 GB/s", "12.3 us", "58.1 GFLOP/s", "4 cores"; "unknown" without a value.
 std::string value_text(const CheckResult& check);

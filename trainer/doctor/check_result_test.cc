@@ -53,6 +53,18 @@ TEST(CheckResultTest, ALineStaysOneLine) {
   EXPECT_NE(line.find("first second"), std::string::npos) << line;
 }
 
+TEST(CheckResultTest, AComplaintJoinsWhatIsToldAlready) {
+  CheckResult check{.name = "disk.write", .detail = "64.0 MiB with fsync"};
+  complain(check, Status::kWarn, "slow", "use another");
+  EXPECT_EQ(check.status, Status::kWarn);
+  EXPECT_EQ(check.detail, "64.0 MiB with fsync; slow");
+  EXPECT_EQ(check.fix, "use another");
+  CheckResult silent{.name = "disk.write"};
+  complain(silent, Status::kFail, "slow", "");
+  EXPECT_EQ(silent.status, Status::kFail);
+  EXPECT_EQ(silent.detail, "slow");
+}
+
 TEST(CheckResultTest, JsonHasTheSixKeysInTheirOrder) {
   const auto json = json_of(CheckResult{.name = "shm.free",
                                         .status = Status::kFail,

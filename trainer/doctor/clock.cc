@@ -44,9 +44,9 @@ CheckResult check_clock(WallTime now, WallTime built, std::optional<bool> synchr
   const WallTime latest = std::chrono::system_clock::from_time_t(4102444800);  // 2100.
   CheckResult check{.name = "clock.time", .value = time_text(now)};
   if (now + kSlack < built || now > latest) {
-    check.status = Status::kWarn;
-    check.detail = str("it cannot be right: this program was made ", time_text(built));
-    check.fix = "set the clock (timedatectl set-ntp true)";
+    complain(check, Status::kWarn,
+             str("it cannot be right: this program was made ", time_text(built)),
+             "set the clock (timedatectl set-ntp true)");
   } else if (synchronised) {
     check.detail = *synchronised ? "the kernel says that a time service steers it"
                                  : "the kernel knows of no time service that steers it";
@@ -66,17 +66,16 @@ std::string zone_text(long seconds_east, std::string_view name) {
 CheckResult check_locale(bool loaded, std::string_view codeset) {
   CheckResult check{.name = "locale"};
   if (!loaded) {
-    check.status = Status::kWarn;
     check.value = std::string("not installed");
-    check.detail = "the environment names a locale that this host does not have";
-    check.fix = "export LC_ALL=C.UTF-8";
+    complain(check, Status::kWarn, "the environment names a locale that this host does not have",
+             "export LC_ALL=C.UTF-8");
     return check;
   }
   check.value = std::string(codeset);
   if (codeset != "UTF-8") {
-    check.status = Status::kWarn;
-    check.detail = "files are UTF-8 whatever it says, but terminals may show other letters";
-    check.fix = "export LC_ALL=C.UTF-8";
+    complain(check, Status::kWarn,
+             "files are UTF-8 whatever it says, but terminals may show other letters",
+             "export LC_ALL=C.UTF-8");
   }
   return check;
 }

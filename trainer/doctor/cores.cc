@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "parallel/base/check.h"
 #include "trainer/doctor/cpu.h"
@@ -17,8 +18,7 @@ std::string cores_text(std::size_t count) { return str(count, count == 1 ? " cor
 std::string ranks_text(const std::vector<const RankPlace*>& places) {
   std::vector<int> ranks;
   for (const RankPlace* place : places) ranks.push_back(place->rank);
-  std::ranges::sort(ranks);
-  return str(ranks.size() == 1 ? "rank " : "ranks ", cpu_list_text(ranks));
+  return rank_list_text(std::move(ranks));
 }
 
 int threads_of(const std::vector<const RankPlace*>& places) {
@@ -45,20 +45,20 @@ CheckResult check_host(const std::vector<const RankPlace*>& places) {
   // A rank that alone has too many threads is told of by check_binding.
   for (const auto& [mask, ranks] : sharers) {
     if (ranks.size() < 2 || threads_of(ranks) <= static_cast<int>(mask.size())) continue;
-    check.status = Status::kWarn;
-    check.detail = str(ranks_text(ranks), " share ", mask.size() == 1 ? "core " : "cores ",
-                       cpu_list_text(mask), " with ", threads_text(threads_of(ranks)));
-    check.fix = str("start fewer ranks on this host, set OMP_NUM_THREADS=",
-                    std::max<std::size_t>(1, mask.size() / ranks.size()),
-                    ", or give each rank its own cores (mpirun --map-by slot:PE=THREADS)");
+    complain(check, Status::kWarn,
+             str(ranks_text(ranks), " share ", mask.size() == 1 ? "core " : "cores ",
+                 cpu_list_text(mask), " with ", threads_text(threads_of(ranks))),
+             str("start fewer ranks on this host, set OMP_NUM_THREADS=",
+                 std::max<std::size_t>(1, mask.size() / ranks.size()),
+                 ", or give each rank its own cores (mpirun --map-by slot:PE=THREADS)"));
     return check;
   }
   const int available = places.front()->host_cores;
   if (available > cores && threads <= cores) {
-    check.status = Status::kWarn;
-    check.detail = str(available - cores, " of the host's ", available,
-                       " cores are closed to the ranks, which are bound to the others");
-    check.fix = "start with mpirun --bind-to none, or bind more cores (--map-by slot:PE=THREADS)";
+    complain(check, Status::kWarn,
+             str(available - cores, " of the host's ", available,
+                 " cores are closed to the ranks, which are bound to the others"),
+             "start with mpirun --bind-to none, or bind more cores (--map-by slot:PE=THREADS)");
   } else if (threads < cores) {
     check.detail = str(cores_text(static_cast<std::size_t>(cores - threads)), " idle");
   }
@@ -104,10 +104,10 @@ CheckResult check_binding(const RankPlace& place) {
   check.value = str(threads_text(place.threads), " on ", cores_text(place.cores.size()), " (",
                     cpu_list_text(place.cores), ")");
   if (place.threads > static_cast<int>(place.cores.size())) {
-    check.status = Status::kWarn;
-    check.detail = "more threads than cores: the threads of a rank wait for each other";
-    check.fix = str("start with mpirun --bind-to none or --map-by slot:PE=", place.threads,
-                    ", or set OMP_NUM_THREADS=", place.cores.size());
+    complain(check, Status::kWarn,
+             "more threads than cores: the threads of a rank wait for each other",
+             str("start with mpirun --bind-to none or --map-by slot:PE=", place.threads,
+                 ", or set OMP_NUM_THREADS=", place.cores.size()));
   }
   return check;
 }

@@ -58,18 +58,12 @@ CpuInfo parse_cpuinfo(std::string_view text) {
 std::optional<std::vector<int>> parse_cpu_list(std::string_view text) {
   constexpr std::int64_t kMost = 1 << 20;
   std::vector<int> cpus;
-  text = trimmed(text);
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view part = text.substr(0, comma);
+  for (const std::string_view part : parts_of(trimmed(text), ',')) {
     const std::size_t dash = part.find('-');
     const auto first = number_of(part.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : number_of(part.substr(dash + 1));
     if (!first || !last || *first < 0 || *last < *first || *last >= kMost) return std::nullopt;
     for (std::int64_t cpu = *first; cpu <= *last; ++cpu) cpus.push_back(static_cast<int>(cpu));
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-    if (text.empty()) return std::nullopt;
   }
   if (cpus.empty()) return std::nullopt;
   std::ranges::sort(cpus);
@@ -88,6 +82,11 @@ std::string cpu_list_text(const std::vector<int>& cpus) {
     first = last + 1;
   }
   return text;
+}
+
+std::string rank_list_text(std::vector<int> ranks) {
+  std::ranges::sort(ranks);
+  return str(ranks.size() == 1 ? "rank " : "ranks ", cpu_list_text(ranks));
 }
 
 std::string cpu_text(const CpuInfo& cpu) { return cpu.model.empty() ? "unknown CPU" : cpu.model; }
@@ -122,10 +121,10 @@ CheckResult check_simd(const CpuInfo& cpu) {
   CheckResult check{.name = "cpu.simd"};
   const std::string missing = joined(cpu.flags, kRequired, /*present=*/false);
   if (!missing.empty()) {
-    check.status = Status::kFail;
     check.value = "below AVX2";
-    check.detail = str("this program is compiled for x86-64-v3, the CPU has no ", missing);
-    check.fix = "run on a CPU with AVX2 and FMA (since 2013), or show them to the virtual machine";
+    complain(check, Status::kFail,
+             str("this program is compiled for x86-64-v3, the CPU has no ", missing),
+             "run on a CPU with AVX2 and FMA (since 2013), or show them to the virtual machine");
     return check;
   }
   const bool avx512 = joined(cpu.flags, kAvx512, /*present=*/false).empty();

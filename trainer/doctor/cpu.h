@@ -26,8 +26,10 @@ CpuInfo parse_cpuinfo(std::string_view text);
 std::optional<std::vector<int>> parse_cpu_list(std::string_view text);
 // {0, 1, 2, 3, 8} -> "0-3,8"; ascending.
 std::string cpu_list_text(const std::vector<int>& cpus);
+// {3} -> "rank 3", {2, 0, 1} -> "ranks 0-2".
+std::string rank_list_text(std::vector<int> ranks);
 
-// "AMD EPYC 7763, 8 processors"; for one line about the machine.
+// The model; "unknown CPU" when it is not told.
 std::string cpu_text(const CpuInfo& cpu);
 std::string_view name_of(InstructionSet set);  // "AVX2", "AVX-512".
 

@@ -107,5 +107,10 @@ TEST(CpuTest, ListsOfCoresAreReadAndWritten) {
   }
 }
 
+TEST(CpuTest, ListsOfRanksAreWrittenInOrder) {
+  EXPECT_EQ(rank_list_text({3}), "rank 3");
+  EXPECT_EQ(rank_list_text({5, 2, 0, 1}), "ranks 0-2,5");
+}
+
 }  // namespace
 }  // namespace cloze

@@ -39,11 +39,11 @@ std::vector<CheckResult> check_accelerators(const std::vector<std::string>& acce
   } else {
     std::string names;
     for (const std::string& name : accelerators) names += str(names.empty() ? "" : ", ", name);
-    gpu.status = Status::kWarn;
     gpu.value = static_cast<std::int64_t>(accelerators.size());
     gpu.unit = accelerators.size() == 1 ? "accelerator" : "accelerators";
-    gpu.detail = str("/dev has ", names, ", which this build does not use: it trains on the CPU");
-    gpu.fix = "nothing needs doing; give the device to another program";
+    complain(gpu, Status::kWarn,
+             str("/dev has ", names, ", which this build does not use: it trains on the CPU"),
+             "nothing needs doing; give the device to another program");
   }
   CheckResult nccl{.name = "gpu.nccl", .status = Status::kSkip};
   nccl.value = std::string("not in this build");

@@ -7,9 +7,11 @@
 #include <csignal>
 #include <functional>
 #include <system_error>
+#include <utility>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "trainer/doctor/median.h"
 #include "trainer/doctor/mounts.h"
 #include "trainer/doctor/system_text.h"
 
@@ -22,7 +24,8 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Signals that would end the process come after this block: a file with a name is in the folder.
+// Signals that would end the process, and that the kernel would have this thread take, come after
+// this block: a file with a name is in the folder. Another thread may take one meanwhile.
 class HeldSignals {
  public:
   HeldSignals() {
@@ -52,7 +55,7 @@ class Removed {
   std::filesystem::path path_;
 };
 
-double median_of(int rounds, const std::function<void(int)>& round) {
+double median_seconds(int rounds, const std::function<void(int)>& round) {
   std::vector<double> times;
   const auto start = Clock::now();
   for (int i = 0; i < rounds; ++i) {
@@ -61,8 +64,7 @@ double median_of(int rounds, const std::function<void(int)>& round) {
     times.push_back(seconds_since(begin));
     if (seconds_since(start) > 5) break;  // The device is slow enough to know.
   }
-  std::ranges::nth_element(times, times.begin() + std::ssize(times) / 2);
-  return times[times.size() / 2];
+  return median_of(std::move(times));
 }
 
 // A file that has no name once it is open.
@@ -104,7 +106,7 @@ DiskTimes measure_disk(const std::filesystem::path& folder, const std::string& n
   }
   File small = nameless_file(folder / (name + "-sync"));
   const std::string block(4096, 's');
-  times.sync_seconds = median_of(kRounds, [&](int /*round*/) {
+  times.sync_seconds = median_seconds(kRounds, [&](int /*round*/) {
     small.write(block);
     small.sync();
   });
@@ -112,7 +114,7 @@ DiskTimes measure_disk(const std::filesystem::path& folder, const std::string& n
   const Removed first(folder / (name + "-a"));
   const Removed second(folder / (name + "-b"));
   File::create(first.path()).close();
-  times.rename_seconds = median_of(kRounds, [&](int round) {
+  times.rename_seconds = median_seconds(kRounds, [&](int round) {
     const Removed& from = round % 2 == 0 ? first : second;
     const Removed& to = round % 2 == 0 ? second : first;
     std::error_code error;
@@ -130,16 +132,14 @@ std::vector<CheckResult> check_disk_times(const DiskTimes& times) {
   CheckResult write{.name = "disk.write", .value = rate, .unit = "bytes/s"};
   write.detail = str(value_text({.value = times.bytes, .unit = "bytes"}), " with fsync");
   if (rate < 50e6) {
-    write.status = Status::kWarn;
-    write.detail += "; a checkpoint of 1 GiB takes more than 20 s";
-    write.fix = "use a faster device, or raise checkpoint.interval";
+    complain(write, Status::kWarn, "a checkpoint of 1 GiB takes more than 20 s",
+             "use a faster device, or raise checkpoint.interval");
   }
   CheckResult sync{.name = "disk.sync", .value = times.sync_seconds, .unit = "s"};
   sync.detail = "4 KiB and fsync, median";
   if (times.sync_seconds > 0.1) {
-    sync.status = Status::kWarn;
-    sync.detail += "; each save waits for several";
-    sync.fix = "look for other programs that write to this device";
+    complain(sync, Status::kWarn, "each save waits for several",
+             "look for other programs that write to this device");
   }
   CheckResult rename{.name = "disk.rename", .value = times.rename_seconds, .unit = "s"};
   rename.detail = "with fsync of the folder, median; a checkpoint is committed by a rename";
@@ -156,9 +156,8 @@ std::vector<CheckResult> check_disk(const std::filesystem::path& folder, const s
   const std::filesystem::path whole = std::filesystem::canonical(folder, error);
   CheckResult directory{.name = "disk.directory", .value = folder.string()};
   if (error || !std::filesystem::is_directory(whole, error)) {
-    directory.status = Status::kFail;
-    directory.detail = error ? error.message() : "it is no folder";
-    directory.fix = "create the folder, or name another one with --directory";
+    complain(directory, Status::kFail, error ? error.message() : "it is no folder",
+             "create the folder, or name another one with --directory");
     return {directory};
   }
   directory.value = whole.string();
@@ -167,17 +166,14 @@ std::vector<CheckResult> check_disk(const std::filesystem::path& folder, const s
   std::vector<CheckResult> checks;
   checks.push_back(check_file_system(mounts ? mount_of(parse_mountinfo(*mounts), whole)
                                             : std::optional<Mount>()));
-  for (CheckResult& check : check_space(space)) checks.push_back(std::move(check));
+  append(checks, check_space(space));
   try {
     // Never more than an eighth of what is free.
     const std::int64_t room = space ? space->free_bytes / 8 : kLargest;
-    const DiskTimes times =
-        measure_disk(whole, name, std::clamp<std::int64_t>(room, 4096, kLargest));
-    for (CheckResult& check : check_disk_times(times)) checks.push_back(std::move(check));
+    append(checks, check_disk_times(
+                       measure_disk(whole, name, std::clamp<std::int64_t>(room, 4096, kLargest))));
   } catch (const Error& problem) {
-    directory.status = Status::kFail;
-    directory.detail = problem.problem();
-    directory.fix = problem.fix();
+    complain(directory, Status::kFail, problem.problem(), problem.fix());
   }
   checks.insert(checks.begin(), std::move(directory));
   return checks;

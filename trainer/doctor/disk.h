@@ -19,8 +19,9 @@ struct DiskTimes {
 };
 
 // Writes at most `largest_bytes`, and stops after some seconds on a slow device. Its files are gone
-// when it returns or throws, and the large one also when the process is killed. `name` makes its
-// files differ from those of other processes. Throws Error when the folder cannot be written to.
+// when it returns or throws; the large one has no name once it is open, and from then on a process
+// that is killed does not leave it either. `name` makes its files differ from those of other
+// processes. Throws Error when the folder cannot be written to.
 DiskTimes measure_disk(const std::filesystem::path& folder, const std::string& name,
                        std::int64_t largest_bytes);
 

@@ -2,22 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 
 #include "parallel/base/check.h"
+#include "trainer/doctor/median.h"
 
 namespace cloze {
 namespace {
 
-double median_of(std::vector<double> numbers) {
-  const auto middle = numbers.begin() + std::ssize(numbers) / 2;
-  std::ranges::nth_element(numbers, middle);
-  return *middle;
-}
-
 std::string text_in(double number, const char* unit) {
   return value_text({.value = number, .unit = unit});
+}
+
+std::string spread_text(const std::vector<double>& values, const char* unit) {
+  return str("min ", text_in(*std::ranges::min_element(values), unit), ", median ",
+             text_in(median_of(values), unit), ", max ",
+             text_in(*std::ranges::max_element(values), unit));
 }
 
 bool same_host(const FabricTimes& times, const PairTimes& pair) {
@@ -49,14 +49,12 @@ CheckResult check_hosts(const FabricTimes& times) {
   return check;
 }
 
-// `cost` of a pair: the larger, the slower.
 struct PairFigure {
   const char* name;
   const char* unit;
-  const char* slowest;  // What the worst is called.
-  std::function<double(const PairTimes&)> value;
-  std::function<double(const PairTimes&)> cost;
-  double too_much;  // Slower than the median of its kind by this factor is odd.
+  double (*value)(const PairTimes&);
+  double (*cost)(const PairTimes&);  // The larger, the slower.
+  double too_much;                   // Slower than the median of its kind by this factor is odd.
 };
 
 CheckResult check_pairs(const FabricTimes& times, const PairFigure& figure) {
@@ -67,14 +65,10 @@ CheckResult check_pairs(const FabricTimes& times, const PairFigure& figure) {
     values.push_back(figure.value(pair));
     (same_host(times, pair) ? costs_together : costs_apart).push_back(figure.cost(pair));
   }
-  const PairTimes& worst = *std::ranges::max_element(
-      times.pairs, {}, [&](const PairTimes& pair) { return figure.cost(pair); });
+  const PairTimes& worst = *std::ranges::max_element(times.pairs, {}, figure.cost);
   CheckResult check{.name = figure.name, .unit = figure.unit, .scope = Scope::kJob};
   check.value = median_of(values);
-  check.detail = str("min ", text_in(*std::ranges::min_element(values), figure.unit), ", median ",
-                     text_in(median_of(values), figure.unit), ", max ",
-                     text_in(*std::ranges::max_element(values), figure.unit), "; ", figure.slowest,
-                     " ", pair_text(times, worst));
+  check.detail = str(spread_text(values, figure.unit), "; slowest ", pair_text(times, worst));
   // Pairs on one host are compared with such pairs, the others with theirs.
   std::string odd;
   for (const PairTimes& pair : times.pairs) {
@@ -83,9 +77,9 @@ CheckResult check_pairs(const FabricTimes& times, const PairFigure& figure) {
     odd += str(odd.empty() ? "" : ", ", pair_text(times, pair));
   }
   if (!odd.empty()) {
-    check.status = Status::kWarn;
-    check.detail += str("; more than ", figure.too_much, " times slower than its kind: ", odd);
-    check.fix = "look at cable, port and load of these hosts, or leave them out of the hostfile";
+    complain(check, Status::kWarn,
+             str("more than ", figure.too_much, " times slower than its kind: ", odd),
+             "look at cable, port and load of these hosts, or leave them out of the hostfile");
   }
   return check;
 }
@@ -103,15 +97,12 @@ CheckResult check_latency(const FabricTimes& times) {
   CheckResult check =
       check_pairs(times, {.name = "fabric.latency",
                           .unit = "s",
-                          .slowest = "slowest",
                           .value = [](const PairTimes& pair) { return pair.latency_seconds; },
                           .cost = [](const PairTimes& pair) { return pair.latency_seconds; },
                           .too_much = 10});
   constexpr double kTooLong = 1e-3;
   if (check.status == Status::kOk && std::get<double>(check.value) > kTooLong) {
-    check.status = Status::kWarn;
-    check.detail += "; more than 1 ms";
-    check.fix = fix_of_slowness(times);
+    complain(check, Status::kWarn, "more than 1 ms", fix_of_slowness(times));
   }
   return check;
 }
@@ -120,15 +111,12 @@ CheckResult check_bandwidth(const FabricTimes& times) {
   CheckResult check =
       check_pairs(times, {.name = "fabric.bandwidth",
                           .unit = "bytes/s",
-                          .slowest = "slowest",
                           .value = [](const PairTimes& pair) { return pair.bytes_per_second; },
                           .cost = [](const PairTimes& pair) { return 1 / pair.bytes_per_second; },
                           .too_much = 4});
   constexpr double kTooSlow = 100e6;
   if (check.status == Status::kOk && std::get<double>(check.value) < kTooSlow) {
-    check.status = Status::kWarn;
-    check.detail += "; less than a gigabit network carries";
-    check.fix = fix_of_slowness(times);
+    complain(check, Status::kWarn, "less than a gigabit network carries", fix_of_slowness(times));
   }
   return check;
 }
@@ -137,10 +125,8 @@ CheckResult check_all_reduce(const FabricTimes& times) {
   const std::vector<double>& seconds = times.all_reduce_seconds;
   CheckResult check{.name = "fabric.all_reduce", .unit = "s", .scope = Scope::kJob};
   check.value = median_of(seconds);
-  check.detail = str(
-      value_text({.value = times.all_reduce_bytes, .unit = "bytes"}), " over ", times.hosts.size(),
-      " ranks: min ", text_in(*std::ranges::min_element(seconds), "s"), ", median ",
-      text_in(median_of(seconds), "s"), ", max ", text_in(*std::ranges::max_element(seconds), "s"));
+  check.detail = str(value_text({.value = times.all_reduce_bytes, .unit = "bytes"}), " over ",
+                     times.hosts.size(), " ranks: ", spread_text(seconds, "s"));
   return check;
 }
 
@@ -170,22 +156,13 @@ CheckResult check_skew(const FabricTimes& times) {
   check.detail = str("the largest offset to rank 0: rank ", worst, " on ", times.hosts[worst],
                      ", uncertain by ", text_in(offset.uncertainty, "s"));
   if (std::abs(offset.seconds) > kMost) {
-    check.status = Status::kWarn;
-    check.detail += "; logs and traces of hosts are ordered by their clocks";
-    check.fix = "run a time service on every host (chrony, or timedatectl set-ntp true)";
+    complain(check, Status::kWarn, "logs and traces of hosts are ordered by their clocks",
+             "run a time service on every host (chrony, or timedatectl set-ntp true)");
   }
   return check;
 }
 
 }  // namespace
-
-ClockOffset offset_of(const std::vector<ClockSample>& samples) {
-  CLOZE_CHECK(!samples.empty(), "no clock was read", "give one sample at least");
-  const ClockSample& best = *std::ranges::min_element(
-      samples, {}, [](const ClockSample& sample) { return sample.received - sample.sent; });
-  return {.seconds = best.there - (best.sent + best.received) / 2,
-          .uncertainty = (best.received - best.sent) / 2};
-}
 
 std::vector<CheckResult> check_fabric(const FabricTimes& times, std::int64_t deadline_seconds) {
   return {check_hosts(times),

@@ -17,20 +17,11 @@ struct PairTimes {
   double bytes_per_second = 0;  // One way, of large messages.
 };
 
-// One exchange of clock readings: sent and received here, read there in between. Seconds.
-struct ClockSample {
-  double sent = 0;
-  double there = 0;
-  double received = 0;
-};
-
-// How far the other clock is ahead, and how wrong this may be. Of the sample with the shortest way
-// (Cristian, "Probabilistic clock synchronization", 1989).
+// How far a rank's clock is ahead of rank 0's, and how wrong this may be.
 struct ClockOffset {
   double seconds = 0;
   double uncertainty = 0;
 };
-ClockOffset offset_of(const std::vector<ClockSample>& samples);
 
 struct FabricTimes {
   std::vector<std::string> hosts{};  // By rank; two at least.

@@ -85,14 +85,6 @@ TEST(FabricTest, TheLargestSkewIsToldInMicrosecondsWithItsRank) {
   EXPECT_EQ(check_of(times, "clock.skew").status, Status::kOk);
 }
 
-TEST(FabricTest, TheOffsetComesFromTheShortestWay) {
-  // The other clock is 100 s ahead; the second sample travels 2 s there and 2 s back, the others
-  // are delayed on one way alone.
-  const ClockOffset offset = offset_of({{0, 105, 6}, {10, 112, 14}, {20, 121, 28}});
-  EXPECT_EQ(offset.seconds, 100);
-  EXPECT_EQ(offset.uncertainty, 2);
-}
-
 TEST(FabricTest, AProcessThatIsAloneLearnsHowItIsMeasured) {
   const std::vector<CheckResult> checks = skip_fabric();
   ASSERT_EQ(checks.size(), 1U);

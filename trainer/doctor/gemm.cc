@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "parallel/base/check.h"
+#include "trainer/doctor/median.h"
 
 namespace cloze {
 namespace {
@@ -15,19 +16,17 @@ constexpr double kUsefulShare = 0.6;
 std::string text_of(double rate) { return value_text({.value = rate, .unit = "FLOP/s"}); }
 
 CheckResult check_rates(const char* name, const std::vector<double>& rates) {
-  std::vector<double> sorted = rates;
-  std::ranges::sort(sorted);
-  const double median = sorted[sorted.size() / 2];
+  const double median = median_of(rates);
   CheckResult check{.name = name, .value = median, .unit = "FLOP/s", .scope = Scope::kJob};
   if (rates.size() < 2) return check;
-  const auto slowest = std::ranges::min_element(rates) - rates.begin();
-  check.detail = str("min ", text_of(sorted.front()), " (rank ", slowest, "), median ",
-                     text_of(median), ", max ", text_of(sorted.back()));
-  if (sorted.front() < kSlowShare * median) {
-    check.status = Status::kWarn;
-    check.detail += "; every step waits for the slowest rank";
-    check.fix = str("look for other programs on the host of rank ", slowest,
-                    ", or for ranks that share cores");
+  const auto [least, most] = std::ranges::minmax_element(rates);
+  const auto slowest = least - rates.begin();
+  check.detail = str("min ", text_of(*least), " (rank ", slowest, "), median ", text_of(median),
+                     ", max ", text_of(*most));
+  if (*least < kSlowShare * median) {
+    complain(check, Status::kWarn, "every step waits for the slowest rank",
+             str("look for other programs on the host of rank ", slowest,
+                 ", or for ranks that share cores"));
   }
   return check;
 }
@@ -48,11 +47,10 @@ std::vector<CheckResult> check_gemm(const GemmRates& rates) {
   all.detail = str(most, most == 1 ? " thread a rank" : " threads a rank",
                    all.detail.empty() ? "" : "; ", all.detail);
   if (!poor.empty() && all.status == Status::kOk) {
-    all.status = Status::kWarn;
-    all.detail += str("; the threads of rank ", poor,
-                      " are much slower together than alone: they share cores, or the host is "
-                      "busy");
-    all.fix = "give each thread its own core, or set OMP_NUM_THREADS lower";
+    complain(all, Status::kWarn,
+             str("the threads of rank ", poor,
+                 " are much slower together than alone: they share cores, or the host is busy"),
+             "give each thread its own core, or set OMP_NUM_THREADS lower");
   }
   return {one, all};
 }

@@ -2,9 +2,6 @@
 
 #include <unistd.h>
 
-#include <iterator>
-#include <utility>
-
 #include "parallel/base/check.h"
 #include "trainer/doctor/cgroup.h"
 #include "trainer/doctor/clock.h"
@@ -34,11 +31,6 @@ std::optional<std::vector<int>> open_cores() {
     if (const auto cores = text ? parse_cpu_list(*text) : std::nullopt) return cores;
   }
   return online_cores();
-}
-
-void append(std::vector<CheckResult>& checks, std::vector<CheckResult> more) {
-  checks.insert(checks.end(), std::make_move_iterator(more.begin()),
-                std::make_move_iterator(more.end()));
 }
 
 }  // namespace
@@ -83,8 +75,6 @@ std::string host_name() {
   return name;
 }
 
-std::string host_text() {
-  return str(host_name(), ", ", cpu_text(this_cpu()), ", ", name_of(instruction_set()));
-}
+std::string host_kind() { return str(cpu_text(this_cpu()), ", ", name_of(instruction_set())); }
 
 }  // namespace cloze

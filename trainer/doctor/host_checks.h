@@ -24,8 +24,8 @@ std::vector<CheckResult> check_host(const HostOptions& options);
 // Where this process runs, with as many threads.
 RankPlace place_of_rank(int rank, const std::string& host, int threads);
 
-// "host, CPU, AVX2": of this host, for the header of a run.
-std::string host_text();
 std::string host_name();
+// "CPU, AVX2": of this host, for the header of a run.
+std::string host_kind();
 
 }  // namespace cloze

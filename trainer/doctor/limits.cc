@@ -18,12 +18,10 @@ std::optional<std::optional<std::int64_t>> limit_of(std::string_view word) {
 
 CheckResult start(const std::map<std::string, Limit>& limits, const char* name, const char* key,
                   const char* unit) {
-  CheckResult check{.name = name};
   const auto found = limits.find(key);
-  if (found == limits.end()) {
-    check.status = Status::kSkip;
-    check.detail = "/proc/self/limits does not say";
-  } else if (!found->second.soft) {
+  if (found == limits.end()) return unknown(name, "/proc/self/limits does not say");
+  CheckResult check{.name = name};
+  if (!found->second.soft) {
     check.value = std::string("unlimited");
   } else {
     check.value = *found->second.soft;
@@ -45,20 +43,19 @@ CheckResult check_open_files(const std::map<std::string, Limit>& limits, int wor
   const std::int64_t least = 128 + 4 * static_cast<std::int64_t>(world_size);
   const std::int64_t enough = std::max<std::int64_t>(1024, 2 * least);
   if (*files >= enough) return check;
-  check.status = *files < least ? Status::kFail : Status::kWarn;
-  check.detail =
-      str("a rank of a job of ", world_size, " needs ", least, ", more for shards and checkpoints");
-  check.fix = str("ulimit -n ", std::max<std::int64_t>(65536, enough),
-                  " before mpirun, on every host (a hard limit: /etc/security/limits.conf)");
+  complain(
+      check, *files < least ? Status::kFail : Status::kWarn,
+      str("a rank of a job of ", world_size, " needs ", least, ", more for shards and checkpoints"),
+      str("ulimit -n ", std::max<std::int64_t>(65536, enough),
+          " before mpirun, on every host (a hard limit: /etc/security/limits.conf)"));
   return check;
 }
 
 CheckResult check_locked_memory(const std::map<std::string, Limit>& limits, bool rdma) {
   CheckResult check = start(limits, "limit.locked_memory", "Max locked memory", "bytes");
   if (!soft_of(check) || !rdma) return check;
-  check.status = Status::kWarn;
-  check.detail = "this host has InfiniBand, whose buffers are locked memory";
-  check.fix = "ulimit -l unlimited before mpirun, on every host";
+  complain(check, Status::kWarn, "this host has InfiniBand, whose buffers are locked memory",
+           "ulimit -l unlimited before mpirun, on every host");
   return check;
 }
 
@@ -66,9 +63,8 @@ CheckResult check_processes(const std::map<std::string, Limit>& limits) {
   CheckResult check = start(limits, "limit.processes", "Max processes", "threads");
   const std::optional<std::int64_t> processes = soft_of(check);
   if (!processes || *processes >= 1024) return check;
-  check.status = Status::kWarn;
-  check.detail = "it counts the threads of all programs of this user";
-  check.fix = "ulimit -u 4096 before mpirun, on every host";
+  complain(check, Status::kWarn, "it counts the threads of all programs of this user",
+           "ulimit -u 4096 before mpirun, on every host");
   return check;
 }
 
@@ -82,9 +78,8 @@ CheckResult check_core_size(const std::map<std::string, Limit>& limits) {
 CheckResult check_file_size(const std::map<std::string, Limit>& limits) {
   CheckResult check = start(limits, "limit.file_size", "Max file size", "bytes");
   if (!soft_of(check)) return check;
-  check.status = Status::kWarn;
-  check.detail = "a checkpoint or a log that grows beyond it ends a run with 74";
-  check.fix = "ulimit -f unlimited before mpirun, on every host";
+  complain(check, Status::kWarn, "a checkpoint or a log that grows beyond it ends a run with 74",
+           "ulimit -f unlimited before mpirun, on every host");
   return check;
 }
 

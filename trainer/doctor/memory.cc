@@ -40,10 +40,10 @@ CheckResult check_memory(const std::map<std::string, std::int64_t>& meminfo, int
   // A rank of the smallest model, with LibTorch and MPI, takes a few hundred MiB.
   constexpr std::int64_t kRank = std::int64_t{1} << 30;
   if (available->second < kRank * ranks_of_host) {
-    check.status = Status::kWarn;
-    check.detail += str("; less than 1 GiB for each of ", ranks_of_host,
-                        ranks_of_host == 1 ? " rank" : " ranks", " of the host");
-    check.fix = "end other programs, or start fewer ranks on this host";
+    complain(check, Status::kWarn,
+             str("less than 1 GiB for each of ", ranks_of_host,
+                 ranks_of_host == 1 ? " rank" : " ranks", " of the host"),
+             "end other programs, or start fewer ranks on this host");
   }
   return check;
 }
@@ -52,9 +52,9 @@ CheckResult check_huge_pages(const std::optional<std::string>& chosen) {
   if (!chosen) return unknown("memory.huge_pages", "the kernel shows no setting");
   CheckResult check{.name = "memory.huge_pages", .value = *chosen};
   if (*chosen == "never") {
-    check.status = Status::kWarn;
-    check.detail = "large tensors get small pages, which costs a few percent of speed";
-    check.fix = "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
+    complain(check, Status::kWarn,
+             "large tensors get small pages, which costs a few percent of speed",
+             "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
   } else {
     check.detail = "large tensors ask for them";
   }
@@ -86,13 +86,9 @@ CheckResult check_shared_memory(const std::optional<Space>& space, int ranks_of_
       "remove what dead programs left in /dev/shm, or enlarge it (docker run --shm-size=1g; "
       "mount -o remount,size=1g /dev/shm)";
   if (space->free_bytes < need) {
-    check.status = Status::kFail;
-    check.detail += str("; too small for MPI's shared memory: ", wanted);
-    check.fix = fix;
+    complain(check, Status::kFail, str("too small for MPI's shared memory: ", wanted), fix);
   } else if (space->free_bytes < 2 * need) {
-    check.status = Status::kWarn;
-    check.detail += str("; hardly enough for MPI's shared memory: ", wanted);
-    check.fix = fix;
+    complain(check, Status::kWarn, str("hardly enough for MPI's shared memory: ", wanted), fix);
   }
   return check;
 }

@@ -34,13 +34,8 @@ bool lies_in(const std::string& path, const std::string& folder) {
 }
 
 bool has_option(std::string_view options, std::string_view wanted) {
-  while (!options.empty()) {
-    const std::size_t comma = options.find(',');
-    if (options.substr(0, comma) == wanted) return true;
-    if (comma == std::string_view::npos) break;
-    options.remove_prefix(comma + 1);
-  }
-  return false;
+  const auto all = parts_of(options, ',');
+  return std::ranges::find(all, wanted) != all.end();
 }
 
 }  // namespace
@@ -97,20 +92,18 @@ CheckResult check_file_system(const std::optional<Mount>& mount) {
                           "; a network file system: its speed is shared, its fsync must be true");
       break;
     case FileSystemKind::kMemory:
-      check.status = Status::kWarn;
-      check.detail += "; it is memory: checkpoints take it away from the run and end with the host";
-      check.fix = "name a folder on a disk with --directory, and with checkpoint.directory";
+      complain(check, Status::kWarn,
+               "it is memory: checkpoints take it away from the run and end with the host",
+               "name a folder on a disk with --directory, and with checkpoint.directory");
       break;
     case FileSystemKind::kContainer:
-      check.status = Status::kWarn;
-      check.detail += "; it is the container's own layer: checkpoints end with the container";
-      check.fix = "mount a folder of the host, and name it with checkpoint.directory";
+      complain(check, Status::kWarn,
+               "it is the container's own layer: checkpoints end with the container",
+               "mount a folder of the host, and name it with checkpoint.directory");
       break;
   }
   if (mount->read_only) {
-    check.status = Status::kFail;
-    check.detail += "; mounted read-only";
-    check.fix = "name a folder that can be written to";
+    complain(check, Status::kFail, "mounted read-only", "name a folder that can be written to");
   }
   return check;
 }
@@ -136,9 +129,9 @@ std::vector<CheckResult> check_space(const std::optional<Space>& space) {
   CheckResult bytes{.name = "disk.free", .value = space->free_bytes, .unit = "bytes"};
   bytes.detail = str("of ", value_text({.value = space->total_bytes, .unit = "bytes"}));
   if (space->free_bytes < kFewBytes) {
-    bytes.status = space->free_bytes < kTooFewBytes ? Status::kFail : Status::kWarn;
-    bytes.detail += "; a checkpoint takes 12 to 16 bytes a parameter, and some are kept";
-    bytes.fix = "free space, lower checkpoint.keep, or name another folder with --directory";
+    complain(bytes, space->free_bytes < kTooFewBytes ? Status::kFail : Status::kWarn,
+             "a checkpoint takes 12 to 16 bytes a parameter, and some are kept",
+             "free space, lower checkpoint.keep, or name another folder with --directory");
   }
   CheckResult inodes{.name = "disk.inodes"};
   if (space->total_inodes == 0) {
@@ -147,9 +140,10 @@ std::vector<CheckResult> check_space(const std::optional<Space>& space) {
     inodes.value = space->free_inodes;
     inodes.unit = "free";
     if (space->free_inodes < kFewInodes) {
-      inodes.status = space->free_inodes < 100 ? Status::kFail : Status::kWarn;
-      inodes.detail = str("of ", space->total_inodes, "; each rank writes a file a checkpoint");
-      inodes.fix = "remove small files, or name another folder with --directory";
+      inodes.detail = str("of ", space->total_inodes);
+      complain(inodes, space->free_inodes < 100 ? Status::kFail : Status::kWarn,
+               "each rank writes a file a checkpoint",
+               "remove small files, or name another folder with --directory");
     }
   }
   return {bytes, inodes};

@@ -63,13 +63,9 @@ std::string names_text(std::vector<std::string> names) {
 }
 
 std::string where_of(const Group& group, const Named& named) {
-  if (group.check.scope == Scope::kJob && group.hosts.empty()) return "";
   if (group.ranks.size() == named.reporters) return "";
   if (group.check.scope == Scope::kRank) {
-    std::vector<int> ranks = group.ranks;
-    std::ranges::sort(ranks);
-    return str(ranks.size() == 1 ? "rank " : "ranks ", cpu_list_text(ranks), " on ",
-               names_text(group.hosts));
+    return str(rank_list_text(group.ranks), " on ", names_text(group.hosts));
   }
   return names_text(group.hosts);
 }
@@ -88,14 +84,12 @@ void add_alike(const std::map<std::string, Named>& named, std::vector<Finding>& 
       check.value = holders.begin()->first;
       check.detail = "on all hosts";
     } else {
-      check.status = rule.status;
       std::string text;
       for (const auto& [value, hosts] : holders) {
         text += str(text.empty() ? "" : "; ", value, " on ", names_text(hosts));
       }
       check.value = text;
-      check.detail = rule.detail;
-      check.fix = rule.fix;
+      complain(check, rule.status, rule.detail, rule.fix);
     }
     findings.push_back({.check = check});
   }
@@ -146,25 +140,9 @@ std::vector<Finding> merge(const std::vector<RankChecks>& ranks) {
   return findings;
 }
 
-Tally tally_of(const std::vector<Finding>& findings) {
-  Tally tally;
-  for (const Finding& finding : findings) {
-    switch (finding.check.status) {
-      case Status::kOk:
-        ++tally.ok;
-        break;
-      case Status::kSkip:
-        ++tally.skip;
-        break;
-      case Status::kWarn:
-        ++tally.warn;
-        break;
-      case Status::kFail:
-        ++tally.fail;
-        break;
-    }
-  }
-  return tally;
+int count_of(const std::vector<Finding>& findings, Status status) {
+  return static_cast<int>(
+      std::ranges::count(findings, status, [](const Finding& each) { return each.check.status; }));
 }
 
 std::vector<std::string> report_lines(const std::vector<Finding>& findings) {
@@ -191,9 +169,11 @@ std::vector<std::string> report_lines(const std::vector<Finding>& findings) {
   return lines;
 }
 
-std::string tally_text(const Tally& tally) {
-  return str(tally.ok, " ok, ", tally.skip, " skipped, ", tally.warn,
-             tally.warn == 1 ? " warning, " : " warnings, ", tally.fail, " failed");
+std::string tally_text(const std::vector<Finding>& findings) {
+  const int warnings = count_of(findings, Status::kWarn);
+  return str(count_of(findings, Status::kOk), " ok, ", count_of(findings, Status::kSkip),
+             " skipped, ", warnings, warnings == 1 ? " warning, " : " warnings, ",
+             count_of(findings, Status::kFail), " failed");
 }
 
 nlohmann::ordered_json report_json(const std::vector<Finding>& findings) {
@@ -204,11 +184,9 @@ nlohmann::ordered_json report_json(const std::vector<Finding>& findings) {
     check["where"] = finding.where;
     json["checks"].push_back(std::move(check));
   }
-  const Tally tally = tally_of(findings);
-  json["ok"] = tally.ok;
-  json["skip"] = tally.skip;
-  json["warn"] = tally.warn;
-  json["fail"] = tally.fail;
+  for (const Status status : {Status::kOk, Status::kSkip, Status::kWarn, Status::kFail}) {
+    json[std::string(name_of(status))] = count_of(findings, status);
+  }
   return json;
 }
 

@@ -31,18 +31,12 @@ struct Finding {
 // what must be alike on all hosts: instruction set, CPU, MPI.
 std::vector<Finding> merge(const std::vector<RankChecks>& ranks);
 
-struct Tally {
-  int ok = 0;
-  int skip = 0;
-  int warn = 0;
-  int fail = 0;
-};
-Tally tally_of(const std::vector<Finding>& findings);
+int count_of(const std::vector<Finding>& findings, Status status);
 
 // A line each. Of a check that is ok on many hosts with a value of each, the first few.
 std::vector<std::string> report_lines(const std::vector<Finding>& findings);
 // "31 ok, 2 skipped, 1 warning, 0 failed".
-std::string tally_text(const Tally& tally);
+std::string tally_text(const std::vector<Finding>& findings);
 // {checks: [{name, status, value, unit, detail, fix, where}], ok, skip, warn, fail}.
 nlohmann::ordered_json report_json(const std::vector<Finding>& findings);
 

@@ -110,7 +110,7 @@ TEST(ReportTest, TheTallyCountsEveryStatus) {
               {host_check("cpu.model", "x"), host_check("gpu", "none", Status::kSkip),
                host_check("shm.free", "1", Status::kFail),
                host_check("disk.free", "1", Status::kWarn)}}});
-  EXPECT_EQ(tally_text(tally_of(findings)), "1 ok, 1 skipped, 1 warning, 1 failed");
+  EXPECT_EQ(tally_text(findings), "1 ok, 1 skipped, 1 warning, 1 failed");
   const auto json = report_json(findings);
   EXPECT_EQ(json["ok"], 1);
   EXPECT_EQ(json["skip"], 1);

@@ -23,6 +23,9 @@ std::vector<std::string_view> lines_of(std::string_view text);
 // The words between spaces and tabs.
 std::vector<std::string_view> words_of(std::string_view text);
 
+// What stands between the separators; none of an empty text.
+std::vector<std::string_view> parts_of(std::string_view text, char separator);
+
 // A whole decimal number and nothing else; nothing for other text or one beyond int64_t.
 std::optional<std::int64_t> number_of(std::string_view text);
 

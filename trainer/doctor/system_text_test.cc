@@ -31,12 +31,15 @@ TEST(SystemTextTest, AnEmptyFileIsAnEmptyText) {
   std::filesystem::remove(path);
 }
 
-TEST(SystemTextTest, LinesAndWordsAreCut) {
+TEST(SystemTextTest, LinesWordsAndPartsAreCut) {
   EXPECT_EQ(lines_of("a\r\n\nb"), (Views{"a", "", "b"}));
   EXPECT_EQ(lines_of("a\n"), Views{"a"});
   EXPECT_EQ(lines_of(""), Views{});
   EXPECT_EQ(words_of("  a\t b  "), (Views{"a", "b"}));
   EXPECT_EQ(words_of(" \t"), Views{});
+  EXPECT_EQ(parts_of("a,b c,,d,", ','), (Views{"a", "b c", "", "d", ""}));
+  EXPECT_EQ(parts_of("a", ','), Views{"a"});
+  EXPECT_EQ(parts_of("", ','), Views{});
   EXPECT_EQ(trimmed(" \t a b\n"), "a b");
   EXPECT_EQ(trimmed(" \n"), "");
 }

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::int64_t kMaxBytes = 1 << 20;
 constexpr std::int64_t kMaxSlots = 1'000'000;  // More is a slip of the finger.
+// Characters, without the comment. std::regex takes stack for each.
+constexpr std::size_t kLongestLine = 4096;
 
 struct LineError {
   std::string what;
@@ -50,6 +52,10 @@ void check_name(const std::string& name) {
 // Nothing when the line is empty. Throws LineError.
 std::optional<Host> parse_line(std::string line) {
   line.resize(std::min(line.size(), line.find('#')));
+  if (line.size() > kLongestLine) {
+    throw LineError{str("the line has ", line.size(), " characters, more than ", kLongestLine),
+                    "write a line for each host: NAME slots=N"};
+  }
   for (const char letter : line) {
     if (letter != '\t' && (letter < ' ' || letter > '~')) {
       throw LineError{"there is a character that is no printable ASCII",

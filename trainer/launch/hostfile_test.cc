@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -54,6 +57,19 @@ TEST(HostfileTest, BadLinesAreRefused) {
     EXPECT_NE(error.problem().find("hosts:1: "), std::string::npos) << line << error.what();
     EXPECT_FALSE(error.fix().empty()) << line;
   }
+}
+
+TEST(HostfileTest, ALineOfAMegabyteIsRefused) {
+  const std::string many(1 << 20, 'a');
+  const std::string blanks(1 << 20, ' ');
+  for (const std::string& line :
+       {many, many + ":4", "a" + blanks + "slots=2", "a slots=" + std::string(1 << 20, '1')}) {
+    const Error error = hostfile_error("b\n" + line + "\n");
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    EXPECT_TRUE(error.problem().starts_with("hosts:2: the line has ")) << error.what();
+    EXPECT_LT(error.problem().size(), 100U);
+  }
+  EXPECT_EQ(parse_hostfile("a slots=2  # " + many, "hosts"), (std::vector<Host>{{"a", 2}}));
 }
 
 TEST(HostfileTest, TheFormOfOtherMpisIsToldHowToWrite) {

@@ -47,7 +47,8 @@ JobEnd cause_of(const ProcessEnd& mpirun, const JobMessages& messages) {
             .cause = str("rank ", dead->rank, " on ", dead->host, " was ended by signal ",
                          dead->signal, " (", dead->signal_name, ")"),
             .fix = messages.fatal() ? "" : fix_of(*dead),
-            .rank = dead->rank};
+            .rank = dead->rank,
+            .step = messages.fatal() ? messages.fatal()->step : -1};
   }
   if (const auto& fatal = messages.fatal()) {
     return {.code = fatal->code, .cause = fatal->what, .rank = fatal->rank, .step = fatal->step};
@@ -84,8 +85,9 @@ JobEnd job_end(const ProcessEnd& mpirun, const JobMessages& messages, const RunP
   if (meaning == nullptr ||
       (meaning->verdict != Verdict::kDone && meaning->verdict != Verdict::kPreempted)) {
     end = cause_of(mpirun, messages);
-    // A rank that dies loses the step it was in; which one that was the log knows best.
-    if (!messages.fatal()) end.step = progress.logged_step;
+    // A rank that dies loses the step it was in: where no peer tells of it, the log knows best.
+    const bool told = messages.fatal() && (!messages.dead_rank() || end.step >= 0);
+    if (!told) end.step = progress.logged_step;
   }
   // mpirun's own number where it is one of this program's: that is what the ranks agreed on.
   if (meaning != nullptr) end.code = mpirun.number;

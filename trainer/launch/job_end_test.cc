@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
+
+#include "trainer/launch/restart_policy.h"
 
 namespace cloze {
 namespace {
@@ -67,6 +70,21 @@ TEST(JobEndTest, TheDeadRankIsTheCauseOfWhatItsPeersSay) {
   EXPECT_EQ(end.code, 137);
   EXPECT_EQ(end.cause, "rank 1 on vm was ended by signal 9 (Killed)");
   EXPECT_EQ(end.fix, "") << "a rank has told one";
+}
+
+TEST(JobEndTest, ADeadRankHasTheStepOfItsPeersOrOfTheLog) {
+  EXPECT_EQ(end_of(code(137), fatal_line(75) + kDead).step, 12);
+  EXPECT_EQ(end_of(code(137), fatal_line(75, "-") + kDead).step, 7);
+}
+
+TEST(JobEndTest, DeathsAtDifferentStepsAreNoCrashLoop) {
+  const auto dies_at = [](const std::string& step) {
+    return end_of(code(137), fatal_line(75, step) + kDead);
+  };
+  const std::vector<JobEnd> moving = {dies_at("12"), dies_at("13"), dies_at("14")};
+  EXPECT_EQ(decide(moving, /*max_restarts=*/9).kind, Decision::Kind::kRestart);
+  const std::vector<JobEnd> stuck(kCrashLoopLength, dies_at("12"));
+  EXPECT_EQ(decide(stuck, /*max_restarts=*/9).kind, Decision::Kind::kCrashLoop);
 }
 
 TEST(JobEndTest, MpirunEndedByASignalIsTransient) {

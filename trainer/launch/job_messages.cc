@@ -10,6 +10,8 @@ namespace {
 constexpr std::size_t kShortestRule = 60;      // Hyphens; Open MPI draws 74.
 constexpr std::size_t kLongestParagraph = 60;  // Lines. Longer ones are no paragraph of mpirun's.
 constexpr std::size_t kLongestTrouble = 300;   // Characters of it that are remembered.
+// Characters of a line or a paragraph that may mean something. std::regex takes stack for each.
+constexpr std::size_t kLongestMessage = 8192;
 
 bool is_rule(const std::string& line) {
   return line.size() >= kShortestRule && line.find_first_not_of('-') == std::string::npos;
@@ -28,6 +30,7 @@ std::string words_of(const std::vector<std::string>& lines) {
 
 // Single lines of mpirun's about paragraphs and signals.
 bool is_remark(const std::string& line) {
+  if (line.size() > kLongestMessage) return false;
   static const std::regex remark(
       R"(^\[[^\]]+\] \d+ more process(es)? ha(s|ve) sent help message )"
       R"(|^\[[^\]]+\] Set MCA parameter "orte_base_help_aggregate")"
@@ -38,6 +41,7 @@ bool is_remark(const std::string& line) {
 }  // namespace
 
 std::optional<FatalLine> read_fatal_line(std::string_view line) {
+  if (line.size() > kLongestMessage) return std::nullopt;
   static const std::regex form(
       R"re(^FATAL rank=(\d{1,9}) host=\S+ step=(-|\d{1,18}) phase=\S+ code=(\d{1,3}) what="(.*)" fix=".*"\s*$)re");
   const std::string text(line);
@@ -103,6 +107,7 @@ std::string JobMessages::release_paragraph() {
 }
 
 bool JobMessages::is_repetition(const std::string& text) {
+  if (text.size() > kLongestMessage) return false;
   static const std::regex dead(
       R"(process rank (\d{1,9}) with PID \d+ on node (\S+) exited on signal (\d{1,3}) \(([^)]*)\))");
   static const std::regex failed(

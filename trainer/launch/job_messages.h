@@ -17,7 +17,7 @@ struct FatalLine {
   std::string what{};
   bool operator==(const FatalLine&) const = default;
 };
-// Nothing when it is another line.
+// Nothing when it is another line, or one of many thousand characters.
 std::optional<FatalLine> read_fatal_line(std::string_view line);
 
 // A rank that a signal ended, as mpirun tells of it.

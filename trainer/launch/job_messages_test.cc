@@ -134,6 +134,23 @@ TEST(JobMessagesTest, RemarksAboutSignalsAndOtherRemarksAreNotShown) {
             "");
 }
 
+TEST(JobMessagesTest, LinesOfAMegabytePassAndMeanNothing) {
+  const std::string many(1 << 20, 'a');
+  const std::string fatal =
+      "FATAL rank=3 host=h step=1 phase=p code=75 what=\"" + many + "\" fix=\"f\"\n";
+  const std::string remark = "[" + many + "] 1 more process has sent help message h\n";
+  const std::string paragraph =
+      kRule + "process rank 1 with PID 0 on node " + many + " exited on signal 9 (Killed).\n" +
+      "one or more processes exited with non-zero status " + many + "\n" + kRule;
+  for (const std::string& text : {fatal, remark, paragraph}) {
+    JobMessages messages;
+    EXPECT_TRUE(shown(messages, text) == text) << text.substr(0, 100);
+    EXPECT_FALSE(messages.fatal());
+    EXPECT_FALSE(messages.dead_rank());
+    EXPECT_FALSE(messages.failed_code());
+  }
+}
+
 TEST(JobMessagesTest, BytesMayComeInAnyPieces) {
   const std::string text = "one\n" + kDead + kFatal + kNoSlots + "two\nlast without an end";
   for (const std::size_t size : {1U, 7U, 80U, 4096U}) {

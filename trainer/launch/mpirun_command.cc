@@ -1,6 +1,8 @@
 // The options are rows of a table: when, and how each Open MPI spells it.
 #include "trainer/launch/mpirun_command.h"
 
+#include "parallel/base/check.h"
+
 namespace cloze {
 namespace {
 
@@ -39,14 +41,33 @@ std::vector<Option> options_for(const RankPlacement& placement) {
   };
 }
 
+// In a sentence.
+std::string named(const MpiVersion& version) {
+  return version.flavour == MpiFlavour::kUnknown ? "an unknown MPI" : text_of(version);
+}
+
 }  // namespace
 
-std::vector<std::string> mpirun_command(const LauncherVersion& mpi, const RankPlacement& placement,
+void check_same_mpi(const MpiVersion& library, const MpiVersion& mpirun) {
+  const int major = major_of(library);
+  CLOZE_REQUIRE(library.flavour == MpiFlavour::kOpenMpi && (major == 4 || major == 5),
+                ExitCode::kUsage,
+                str("this program is linked with ", named(library),
+                    ", and launch knows the options of Open MPI 4 and 5"),
+                "start the ranks with that library's own mpirun: mpirun -n N cloze train CONFIG");
+  CLOZE_REQUIRE(
+      mpirun.flavour == library.flavour && major_of(mpirun) == major, ExitCode::kUsage,
+      str("the mpirun in PATH is of ", named(mpirun), ", this program is linked with ",
+          named(library)),
+      str("put the mpirun of ", named(library), " first in PATH (Debian calls it mpirun.openmpi)"));
+}
+
+std::vector<std::string> mpirun_command(const MpiVersion& mpi, const RankPlacement& placement,
                                         const std::vector<std::string>& program) {
   Words command = {"mpirun", "-n", std::to_string(placement.num_ranks)};
   for (const Option& option : options_for(placement)) {
     if (!option.wanted) continue;
-    const Words& words = mpi.major == 4 ? option.open_mpi_4 : option.open_mpi_5;
+    const Words& words = major_of(mpi) == 4 ? option.open_mpi_4 : option.open_mpi_5;
     command.insert(command.end(), words.begin(), words.end());
   }
   command.insert(command.end(), program.begin(), program.end());

@@ -1,10 +1,10 @@
-// The command line of mpirun for a job.
+// The command line of mpirun for a job, and whether it is the mpirun of this program's MPI.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "trainer/launch/launcher_version.h"
+#include "parallel/base/mpi_version.h"
 
 namespace cloze {
 
@@ -19,9 +19,13 @@ struct RankPlacement {
   bool operator==(const RankPlacement&) const = default;
 };
 
+// Throws Error kUsage unless `mpirun` starts programs that are linked with `library`, and this
+// program knows its options. Ranks started by another MPI would each believe to be alone.
+void check_same_mpi(const MpiVersion& library, const MpiVersion& mpirun);
+
 // `mpi` is one that check_same_mpi() lets through. scripts/mpirun, which starts test programs
 // before there is a `cloze`, has the same options for one machine; a test holds the two together.
-std::vector<std::string> mpirun_command(const LauncherVersion& mpi, const RankPlacement& placement,
+std::vector<std::string> mpirun_command(const MpiVersion& mpi, const RankPlacement& placement,
                                         const std::vector<std::string>& program);
 
 }  // namespace cloze

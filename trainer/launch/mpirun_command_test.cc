@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "parallel/base/check.h"
 #include "parallel/base/file.h"
 
 namespace cloze {
@@ -12,8 +13,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-const LauncherVersion kFour{.name = "Open MPI", .major = 4, .number = "4.1.4"};
-const LauncherVersion kFive{.name = "Open MPI", .major = 5, .number = "5.0.11"};
+const MpiVersion kFour{.flavour = MpiFlavour::kOpenMpi, .number = "4.1.4"};
+const MpiVersion kFive{.flavour = MpiFlavour::kOpenMpi, .number = "5.0.11"};
 
 // The words behind `exec mpirun` in scripts/mpirun, without its "$@".
 Words words_of_script() {
@@ -82,6 +83,40 @@ TEST(MpirunCommandTest, OpenMpi5HasItsOwnSpelling) {
                                                                        "btl",
                                                                        "self,sm,tcp",
                                                                        "cloze"}));
+}
+
+TEST(MpirunCommandTest, AnotherPatchLevelIsTheSameMpi) {
+  check_same_mpi(kFour, kFour);
+  check_same_mpi(kFour, parse_mpirun("mpirun (Open MPI) 4.0.3"));
+}
+
+TEST(MpirunCommandTest, AnotherMpiIsRefusedWithBothNames) {
+  for (const char* said : {"HYDRA build details:\n Version: 4.0.2", "mpirun (Open MPI) 5.0.11",
+                           "Intel(R) MPI Library, Version 2021.9", "nothing known"}) {
+    const MpiVersion mpirun = parse_mpirun(said);
+    try {
+      check_same_mpi(kFour, mpirun);
+      ADD_FAILURE() << said;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      EXPECT_NE(error.problem().find(text_of(mpirun)), std::string::npos) << error.what();
+      EXPECT_NE(error.problem().find("Open MPI 4.1.4"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(MpirunCommandTest, AProgramOfAnMpiWithoutKnownOptionsSaysHowToStartIt) {
+  for (const char* said :
+       {"MPICH Version:\t4.0.2", "Open MPI v3.1.0", "Open MPI v6.0.0", "Open MPI", "?"}) {
+    const MpiVersion library = parse_mpi_library(said);
+    try {
+      check_same_mpi(library, library);
+      ADD_FAILURE() << said;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      EXPECT_NE(error.fix().find("mpirun -n N"), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

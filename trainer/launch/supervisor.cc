@@ -73,7 +73,7 @@ JobEnd Supervisor::run_job(int restarts) {
   if (!end.fix.empty()) {
     console_.clear_bar();
     hooks_.report(end);
-  } else if (messages.dead_rank()) {
+  } else if (messages.dead_rank() && !end.cause.empty()) {
     console_.line(end.cause);
   }
   return end;

@@ -122,6 +122,19 @@ TEST_F(SupervisorTest, AKilledMpirunIsReportedAsTransient) {
   EXPECT_EQ(reported_[0].cause, "mpirun was ended by signal 9");
 }
 
+TEST_F(SupervisorTest, ADeadRankOfARunThatSavedIsNotTold) {
+  EXPECT_EQ(run("rule=" + std::string(74, '-') +
+                    "\n"
+                    "echo $rule >&2\n"
+                    "echo 'mpirun noticed that process rank 1 with PID 7 on node vm exited on "
+                    "signal 15 (Terminated).' >&2\n"
+                    "echo $rule >&2\n"
+                    "exit 85",
+                3),
+            85);
+  EXPECT_EQ(err_, "");
+}
+
 TEST_F(SupervisorTest, AnyStopSignalReachesTheJobAsSigusr1) {
   std::signal(SIGHUP, SIG_DFL);  // It stays ignored where it was, as under nohup.
   for (const int signal : {SIGUSR1, SIGTERM, SIGINT, SIGHUP}) {

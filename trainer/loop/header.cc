@@ -6,9 +6,9 @@
 
 #include <set>
 
+#include "parallel/base/mpi_version.h"
 #include "parallel/comm/mpi_library.h"
 #include "trainer/doctor/host_checks.h"
-#include "trainer/doctor/mpi_version.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/console.h"
 #include "trainer/model/stage_cut.h"
@@ -48,19 +48,20 @@ std::string stages_text(const config::Run& run) {
 
 // What the run's bits and speed depend on. Of several hosts the first, and what the others are
 // where they differ.
-std::string system_text(Communicator& world) {
-  const std::vector<std::string> texts = gather_texts(world, host_text());
-  const std::vector<std::string> names = gather_texts(world, host_name());
-  std::set<std::string> others;  // Without the hosts' names.
-  std::set<std::string> hosts;
-  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
-    hosts.insert(names[rank]);
-    const std::string kind = texts[rank].substr(names[rank].size());
-    if (kind != texts[0].substr(names[0].size())) others.insert(kind);
+std::string machine_text(Communicator& world) {
+  std::vector<std::string> hosts;  // By rank, as are their kinds.
+  std::vector<std::string> kinds;
+  for (const std::string& text : gather_texts(world, str(host_name(), "\n", host_kind()))) {
+    const std::size_t end = text.find('\n');
+    hosts.push_back(text.substr(0, end));
+    kinds.push_back(text.substr(end + 1));
   }
-  std::string text = texts[0];
-  if (hosts.size() > 1) text += str(", first of ", hosts.size(), " hosts");
-  for (const std::string& kind : others) text += str(" (others", kind, ")");
+  std::string text = str(hosts[0], ", ", kinds[0]);
+  const std::size_t num_hosts = std::set(hosts.begin(), hosts.end()).size();
+  if (num_hosts > 1) text += str(", first of ", num_hosts, " hosts");
+  std::set<std::string> others(kinds.begin(), kinds.end());
+  others.erase(kinds[0]);
+  for (const std::string& kind : others) text += str(" (others, ", kind, ")");
   return str(text, ", ", mpi_library_name(mpi_library_version()), ", LibTorch ", TORCH_VERSION);
 }
 
@@ -82,7 +83,7 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   std::vector<std::string> lines;
   lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
                       run.run().seed()));
-  lines.push_back(str("system | ", system_text(*state.groups().world)));
+  lines.push_back(str("system | ", machine_text(*state.groups().world)));
   lines.push_back(str("model | ", config::Model::Family_Name(run.model().family()), ", ",
                       run.model().num_hidden_layers(), " layers, hidden ",
                       run.model().hidden_size(), ", vocabulary ", run.model().vocab_size(), ", ",

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <system_error>
 #include <utility>
 
@@ -13,16 +12,11 @@
 #include "parallel/trace/merge_traces.h"
 #include "parallel/trace/trace_file.h"
 #include "trainer/checkpoint/manifest.h"
+#include "trainer/doctor/host_checks.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.data();
-}
 
 // An empty folder for the files: what another layout left there would be taken for ours.
 void make_empty(const std::filesystem::path& folder) {

@@ -22,19 +22,23 @@ double step_flops(const config::Model& model, std::int64_t tokens, const StepRep
          12 * layers * attention * static_cast<double>(report.pairs);
 }
 
-double measured_peak(Communicator& world) {
+double matrix_rate() {
   constexpr std::int64_t kSize = 768;
   const at::Tensor a = at::ones({kSize, kSize});
   at::Tensor product = at::empty({kSize, kSize});
   double best = 1e9;
-  world.barrier();
   for (int round = 0; round < 4; ++round) {
     const auto start = std::chrono::steady_clock::now();
     at::mm_out(product, a, a);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     best = std::min(best, taken.count());
   }
-  at::Tensor rate = at::full({1}, 2.0 * kSize * kSize * kSize / best, at::kDouble);
+  return 2.0 * kSize * kSize * kSize / best;
+}
+
+double measured_peak(Communicator& world) {
+  world.barrier();
+  at::Tensor rate = at::full({1}, matrix_rate(), at::kDouble);
   world.all_reduce(rate, ReduceOp::kSum).wait();
   return rate.item<double>();
 }

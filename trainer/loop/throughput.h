@@ -13,7 +13,10 @@ namespace cloze {
 // token, 6 a head element and target, 12 a channel and (query, key) pair that attention sees.
 double step_flops(const config::Model& model, std::int64_t tokens, const StepReport& report);
 
-// FLOP/s of a square fp32 product, all ranks at once, summed over them. Takes some 0.1 s.
+// FLOP/s of a square fp32 product on this rank. Takes some 0.1 s.
+double matrix_rate();
+
+// The same of all ranks at once, summed over them.
 double measured_peak(Communicator& world);
 
 // The largest memory this process has had, bytes.

@@ -1,44 +1,14 @@
-#include "trainer/doctor/mpi_version.h"
+#include "trainer/doctor/mpi_checks.h"
 
-#include <cctype>
+#include <chrono>
 
 #include "parallel/base/check.h"
+#include "parallel/base/mpi_version.h"
 #include "trainer/doctor/program.h"
 #include "trainer/doctor/system_text.h"
 
 namespace cloze {
 namespace {
-
-// The first "4.1.4" from `at` on: digits, with at least one point between.
-std::vector<int> numbers_from(std::string_view text, std::size_t at) {
-  const auto is_digit = [&](std::size_t i) {
-    return i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) != 0;
-  };
-  for (; at < text.size(); ++at) {
-    if (!is_digit(at)) continue;
-    std::vector<int> numbers;
-    std::size_t end = at;
-    while (is_digit(end)) {
-      int number = 0;
-      for (; is_digit(end); ++end) {
-        if (number < 100000) number = number * 10 + (text[end] - '0');
-      }
-      numbers.push_back(number);
-      if (end < text.size() && text[end] == '.' && is_digit(end + 1)) ++end;
-    }
-    if (numbers.size() > 1) return numbers;
-    at = end;
-  }
-  return {};
-}
-
-// The version behind `mark`, when the text has it.
-std::optional<MpiVersion> version_behind(std::string_view text, std::string_view mark,
-                                         MpiFlavour flavour) {
-  const std::size_t at = text.find(mark);
-  if (at == std::string_view::npos) return std::nullopt;
-  return MpiVersion{flavour, numbers_from(text, at + mark.size())};
-}
 
 // Both are started by Hydra, which speaks one language with all of them.
 bool by_hydra(MpiFlavour flavour) {
@@ -47,61 +17,6 @@ bool by_hydra(MpiFlavour flavour) {
 }
 
 }  // namespace
-
-MpiVersion parse_mpi_library(std::string_view text) {
-  // Cray's and MVAPICH's texts name MPICH as well, so theirs come first.
-  if (auto found = version_behind(text, "Open MPI", MpiFlavour::kOpenMpi)) return *found;
-  if (auto found = version_behind(text, "MVAPICH", MpiFlavour::kMvapich)) return *found;
-  if (auto found = version_behind(text, "CRAY MPICH", MpiFlavour::kCray)) return *found;
-  if (auto found = version_behind(text, "Intel(R) MPI", MpiFlavour::kIntel)) return *found;
-  if (auto found = version_behind(text, "MPICH", MpiFlavour::kMpich)) return *found;
-  return {};
-}
-
-MpiVersion parse_mpirun(std::string_view text) {
-  if (auto found = version_behind(text, "(Open MPI)", MpiFlavour::kOpenMpi)) return *found;
-  if (auto found = version_behind(text, "Intel(R) MPI", MpiFlavour::kIntel)) return *found;
-  if (text.find("HYDRA") != std::string_view::npos) {
-    if (auto found = version_behind(text, "Version:", MpiFlavour::kMpich)) return *found;
-    return {.flavour = MpiFlavour::kMpich};
-  }
-  return {};
-}
-
-std::string text_of(const MpiVersion& version) {
-  std::string text;
-  switch (version.flavour) {
-    case MpiFlavour::kUnknown:
-      return "unknown MPI";
-    case MpiFlavour::kOpenMpi:
-      text = "Open MPI";
-      break;
-    case MpiFlavour::kMpich:
-      text = "MPICH";
-      break;
-    case MpiFlavour::kMvapich:
-      text = "MVAPICH";
-      break;
-    case MpiFlavour::kIntel:
-      text = "Intel MPI";
-      break;
-    case MpiFlavour::kCray:
-      text = "Cray MPICH";
-      break;
-  }
-  for (std::size_t i = 0; i < version.numbers.size(); ++i) {
-    text += str(i == 0 ? " " : ".", version.numbers[i]);
-  }
-  return text;
-}
-
-std::string mpi_library_name(std::string_view library_text) {
-  const MpiVersion version = parse_mpi_library(library_text);
-  if (version.flavour != MpiFlavour::kUnknown) return text_of(version);
-  const auto lines = lines_of(library_text);
-  return lines.empty() || trimmed(lines.front()).empty() ? text_of(version)
-                                                         : std::string(trimmed(lines.front()));
-}
 
 MpirunFound find_mpirun() {
   constexpr std::chrono::seconds kLimit(10);
@@ -158,18 +73,18 @@ CheckResult check_mpirun(std::string_view library_text, const MpirunFound& found
   }
   const bool same_kind = launcher.flavour == library.flavour ||
                          (launcher.flavour == MpiFlavour::kMpich && by_hydra(library.flavour));
-  const bool both_numbered = !launcher.numbers.empty() && !library.numbers.empty();
+  const bool both_numbered = !launcher.number.empty() && !library.number.empty();
   const std::string fix = str("put the folder of the mpirun of ", linked,
                               " first in PATH (Debian: update-alternatives --config mpirun), or "
                               "call it by its whole path");
   if (!same_kind || (launcher.flavour == MpiFlavour::kOpenMpi && both_numbered &&
-                     launcher.numbers.front() != library.numbers.front())) {
+                     major_of(launcher) != major_of(library))) {
     check.status = Status::kFail;
     check.detail += str("; this program is linked with ", linked,
                         ": each of its ranks would be alone in a job of one");
     check.fix = fix;
   } else if (launcher.flavour == library.flavour && both_numbered &&
-             launcher.numbers != library.numbers) {
+             launcher.number != library.number) {
     check.status = Status::kWarn;
     check.detail += str("; this program is linked with ", linked);
     check.fix = fix;

@@ -1,0 +1,17 @@
+// Which number the median is.
+#include "trainer/doctor/median.h"
+
+#include <gtest/gtest.h>
+
+namespace cloze {
+namespace {
+
+TEST(MedianTest, OfAnEvenCountItIsTheUpperOne) {
+  EXPECT_EQ(median_of({3}), 3);
+  EXPECT_EQ(median_of({9, 1, 4}), 4);
+  EXPECT_EQ(median_of({1, 2}), 2);
+  EXPECT_EQ(median_of({7, 1, 5, 3}), 5);
+}
+
+}  // namespace
+}  // namespace cloze
