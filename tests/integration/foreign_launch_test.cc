@@ -98,7 +98,8 @@ TEST_F(ForeignLaunchTest, EveryCommandStartsMpiInTheShellOfAnAllocation) {
                        "SLURM_STEP_NUM_TASKS=1", CLOZE_BINARY};
   const Outcome doctor = run_process(shell + Words{"doctor", "--json"}, workspace());
   bool is_told = false;
-  for (const nlohmann::json& check : nlohmann::json::parse(doctor.out).at("checks")) {
+  const nlohmann::json told = nlohmann::json::parse(doctor.out);
+  for (const nlohmann::json& check : told.at("checks")) {
     if (check.at("name") != "mpi.start") continue;
     is_told = true;
     EXPECT_EQ(check.at("status"), "ok") << check;
