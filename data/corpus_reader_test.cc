@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/shard_testing.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -80,14 +81,14 @@ TEST(CorpusReaderTest, TheNameTellsTheFormat) {
 }
 
 TEST(CorpusReaderTest, JsonLinesKeepTheirNumbersAndBlankOnesAreNone) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "a.jsonl", "{1}\n\n \t\r\n{4}\r\n{5}");
   EXPECT_EQ(read_all({folder / "a.jsonl"}),
             (std::vector<Seen>{{0, 1, "{1}"}, {0, 4, "{4}\r"}, {0, 5, "{5}"}}));
 }
 
 TEST(CorpusReaderTest, ATextFileIsOneDocumentByteForByte) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "a.txt", "one\r\ntwo\n\n");
   write_text(folder / "b.txt", "");
   EXPECT_EQ(read_all({folder / "a.txt", folder / "b.txt", folder / "a.txt"}),
@@ -95,7 +96,7 @@ TEST(CorpusReaderTest, ATextFileIsOneDocumentByteForByte) {
 }
 
 TEST(CorpusReaderTest, ASeparatorLinePartsDocuments) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   CorpusOptions options;
   options.split_documents = "%";
   const auto split = [&](const std::string& text) {
@@ -115,7 +116,7 @@ TEST(CorpusReaderTest, ASeparatorLinePartsDocuments) {
 }
 
 TEST(CorpusReaderTest, AByteOrderMarkIsNoText) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "a.txt", "\xEF\xBB\xBFtext \xEF\xBB\xBF");
   write_text(folder / "b.jsonl", "\xEF\xBB\xBF{}\n{}\n");
   write_text(folder / "c.txt", "\xEF\xBB\xBF");
@@ -129,7 +130,7 @@ TEST(CorpusReaderTest, AByteOrderMarkIsNoText) {
 }
 
 TEST(CorpusReaderTest, WhatIsTooLongIsPassedOverAndTheRestIsRead) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   CorpusOptions options;
   options.max_document_bytes = 1000;
   const std::string fits(1000, 'x');
@@ -157,7 +158,7 @@ TEST(CorpusReaderTest, WhatIsTooLongIsPassedOverAndTheRestIsRead) {
 }
 
 TEST(CorpusReaderTest, ChunksEndAtTheirSizeAndReadLikeOne) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "a.jsonl", numbered_lines(50000));
   CorpusOptions small;
   small.chunk_bytes = 100;
@@ -172,7 +173,7 @@ TEST(CorpusReaderTest, ChunksEndAtTheirSizeAndReadLikeOne) {
 }
 
 TEST(CorpusReaderTest, CompressedFilesReadAsTheirText) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string text = numbered_lines(30000);
   write_text(folder / "plain.jsonl", text);
   const std::vector<Seen> wanted = read_all({folder / "plain.jsonl"});
@@ -192,7 +193,7 @@ TEST(CorpusReaderTest, CompressedFilesReadAsTheirText) {
 }
 
 TEST(CorpusReaderTest, OneHighlyCompressedLineStaysWithinTheLimit) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   CorpusOptions options;
   options.max_document_bytes = 1 << 20;
   const std::string text(std::size_t{64} << 20, 'a');
@@ -205,7 +206,7 @@ TEST(CorpusReaderTest, OneHighlyCompressedLineStaysWithinTheLimit) {
 }
 
 TEST(CorpusReaderTest, DamagedAndTruncatedCompressionIsRefused) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string text = numbered_lines(200);
   for (const auto& [name, bytes] :
        {std::pair{"a.jsonl.gz", gzip(text)}, std::pair{"a.jsonl.zst", zstandard(text)}}) {
@@ -228,7 +229,7 @@ TEST(CorpusReaderTest, DamagedAndTruncatedCompressionIsRefused) {
 }
 
 TEST(CorpusReaderTest, AMissingFileIsSaidBeforeTheFirstIsRead) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "a.txt", "text");
   expect_error(ExitCode::kBadInput, "none.txt", [&] {
     CorpusReader({folder / "a.txt", folder / "none.txt"}, {});

@@ -9,6 +9,7 @@
 
 #include "data/shard_testing.h"
 #include "data/token_shards.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -70,7 +71,7 @@ class PrepareTest : public testing::Test {
     std::filesystem::remove_all(folder_ / "out");
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   PrepareOptions options_;
   std::vector<std::string> notices_;
 };

@@ -15,6 +15,7 @@
 
 #include "data/shard_testing.h"
 #include "data/token_shards.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -67,7 +68,7 @@ TEST(ShardWriterTest, WritesTheBytesOfTheFormat) {
       read_text(std::filesystem::path(CLOZE_SOURCE_DIR) / "tests/golden/shards/expected.json"));
   for (const auto& [vocab_size, code, width] :
        {std::tuple{std::int64_t{65499}, 8, 2}, std::tuple{std::int64_t{65500}, 4, 4}}) {
-    const TemporaryFolder folder;
+    const ScratchFolder folder;
     const std::vector<Ids> documents = closed_documents(pairs["i16"]);
     ASSERT_EQ(documents.size(), 3U);
     ShardWriter writer(folder / "a", {"tokenizer", vocab_size, 7});
@@ -86,7 +87,7 @@ TEST(ShardWriterTest, WritesTheBytesOfTheFormat) {
 }
 
 TEST(ShardWriterTest, TheManifestDescribesThePair) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   ShardWriter writer(folder / "a", {"0123abcd", 1000, 3});
   writer.append(Ids{5, 999, 3});
   writer.append(Ids{6, 3});
@@ -107,7 +108,7 @@ TEST(ShardWriterTest, TheManifestDescribesThePair) {
 }
 
 TEST(ShardWriterTest, DocumentsAcrossChunksComeBack) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::vector<Ids> documents;
   ShardWriter writer(folder / "a", {"tokenizer", 60000, 0});
   for (std::int32_t document = 0; document < 40; ++document) {
@@ -128,7 +129,7 @@ TEST(ShardWriterTest, DocumentsAcrossChunksComeBack) {
 }
 
 TEST(ShardWriterTest, LeavesNothingWhenItIsNotCommitted) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   {
     ShardWriter writer(folder / "a", {"tokenizer", 10, 0});
     writer.append(Ids{5, 0});
@@ -138,7 +139,7 @@ TEST(ShardWriterTest, LeavesNothingWhenItIsNotCommitted) {
 }
 
 TEST(ShardWriterTest, ACommitLeavesTheThreeFilesAlone) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   {
     ShardWriter writer(folder / "deep/folder/a", {"tokenizer", 10, 0});
     writer.append(Ids{5, 0});
@@ -149,7 +150,7 @@ TEST(ShardWriterTest, ACommitLeavesTheThreeFilesAlone) {
 }
 
 TEST(ShardWriterTest, AKilledWriterLeavesNoPairAndTheNextRunWritesTheSameBytes) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const auto append_all = [&](ShardWriter& writer) {
     for (std::int32_t i = 0; i < 3000; ++i) {
       Ids ids(400, 1 + i % 9);
@@ -180,7 +181,7 @@ TEST(ShardWriterTest, AKilledWriterLeavesNoPairAndTheNextRunWritesTheSameBytes) 
 }
 
 TEST(ShardWriterTest, ACommitCutShortShowsNoPairAndCanBeDoneAgain) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const std::vector<const char*>& missing :
        {std::vector{"a.idx"}, std::vector{"a.idx", "a.json"},
         std::vector{"a.idx", "a.json", "a.bin"}}) {
@@ -195,7 +196,7 @@ TEST(ShardWriterTest, ACommitCutShortShowsNoPairAndCanBeDoneAgain) {
 }
 
 TEST(ShardWriterTest, TwoWritersOfOneOutputAreRefused) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   {
     ShardWriter writer(folder / "a", {"tokenizer", 10, 0});
     expect_error(ExitCode::kCannotWrite, "another process is writing", [&] {
@@ -210,7 +211,7 @@ TEST(ShardWriterTest, TwoWritersOfOneOutputAreRefused) {
 }
 
 TEST(ShardWriterTest, ReplacesItsOwnPairAndNoOther) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const std::int32_t id : {5, 6}) {
     ShardWriter writer(folder / "a", {"tokenizer", 10, 0});
     writer.append(Ids{id, 0});
@@ -231,7 +232,7 @@ TEST(ShardWriterTest, ReplacesItsOwnPairAndNoOther) {
 }
 
 TEST(ShardWriterTest, AnOutputThatCannotBeWrittenIsSaidAtTheStart) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_text(folder / "file", "");
   expect_error(ExitCode::kCannotWrite, "cannot create the folder", [&] {
     ShardWriter(folder / "file/a", {"tokenizer", 10, 0});
@@ -245,7 +246,7 @@ TEST(ShardWriterTest, AnOutputThatCannotBeWrittenIsSaidAtTheStart) {
 }
 
 TEST(ShardWriterTest, IdsOutsideOfTheVocabularyAreRefused) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   ShardWriter writer(folder / "a", {"tokenizer", 10, 0});
   expect_error(ExitCode::kBadInput, "the id 10, outside", [&] { writer.append(Ids{10, 0}); });
   expect_error(ExitCode::kBadInput, "the id -1, outside", [&] { writer.append(Ids{-1, 0}); });
@@ -255,7 +256,7 @@ TEST(ShardWriterTest, IdsOutsideOfTheVocabularyAreRefused) {
 }
 
 TEST(ShardWriterTest, ADocumentEndsWithExactlyOneEos) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   ShardWriter writer(folder / "a", {"tokenizer", 10, 0});
   for (const Ids& document : std::vector<Ids>{{}, {0}, {5}, {5, 6}, {5, 0, 0}, {5, 0, 6, 0}}) {
     EXPECT_THROW(writer.append(document), Error);

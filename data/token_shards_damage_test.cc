@@ -13,6 +13,7 @@
 #include "data/shard_testing.h"
 #include "data/shard_writer.h"
 #include "data/token_shards.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -95,7 +96,7 @@ class TokenShardsDamageTest : public testing::Test {
     expect_error(ExitCode::kBadInput, part, [&] { open_and_read(); });
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   std::filesystem::path prefix_ = folder_ / "a";
   std::string idx_;
   std::string bin_;

@@ -13,6 +13,7 @@
 
 #include "data/shard_testing.h"
 #include "data/shard_writer.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -99,7 +100,7 @@ TEST(TokenShardsTest, TakesThePrefixAndEitherFileName) {
 }
 
 TEST(TokenShardsTest, TheFingerprintNamesTheContentWithOrWithoutManifest) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_pair(folder / "a", {{5, 6, 0}, {7, 0}});
   const TokenShards own = TokenShards::open(folder / "a");
   EXPECT_TRUE(own.has_manifest());
@@ -113,7 +114,7 @@ TEST(TokenShardsTest, TheFingerprintNamesTheContentWithOrWithoutManifest) {
 }
 
 TEST(TokenShardsTest, OwnPairsAnswerFromTheManifest) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_pair(folder / "a", {{5, 69999, 0}, {7, 0}});
   const TokenShards shards = TokenShards::open(folder / "a");
   EXPECT_EQ(shards.largest_id(), 69999);
@@ -126,7 +127,7 @@ TEST(TokenShardsTest, OwnPairsAnswerFromTheManifest) {
 }
 
 TEST(TokenShardsTest, AnyPartOfADocumentIsReadAcrossChunks) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::vector<Ids> documents = large_documents();
   write_pair(folder / "a", documents);
   const TokenShards shards = TokenShards::open(folder / "a");
@@ -143,7 +144,7 @@ TEST(TokenShardsTest, AnyPartOfADocumentIsReadAcrossChunks) {
 }
 
 TEST(TokenShardsTest, ManyThreadsReadAtOnce) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::vector<Ids> documents = large_documents();
   write_pair(folder / "a", documents);
   const TokenShards shards = TokenShards::open(folder / "a");
@@ -165,7 +166,7 @@ TEST(TokenShardsTest, ManyThreadsReadAtOnce) {
 }
 
 TEST(TokenShardsTest, AMissingPairIsBadInputAndNamesTheFile) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   expect_error(ExitCode::kBadInput, "none.idx", [&] { TokenShards::open(folder / "none"); });
   write_pair(folder / "a", {{5, 0}});
   std::filesystem::remove(folder / "a.bin");

@@ -1,7 +1,6 @@
 #include "parallel/trace/trace_file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <map>
@@ -12,6 +11,7 @@
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "parallel/trace/merge_traces.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -20,13 +20,6 @@ using Json = nlohmann::json;
 
 class TraceFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-trace-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path(int rank) const { return folder_ / rank_trace_name(rank); }
   std::string text(const std::string& name) const {
     return read_file(folder_ / name, std::int64_t{1} << 30);
@@ -42,7 +35,8 @@ class TraceFileTest : public testing::Test {
     return found;
   }
 
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_{"trace"};
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 TraceProcess process_of(int rank, int num_ranks = 2) {

@@ -13,6 +13,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze::fuzz {
 
@@ -42,33 +43,18 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
 }
 
 // A folder of this process. It lies where TMPDIR says, which scripts/fuzz makes memory.
-class ScratchFolder {
+class ScratchFolder : public cloze::ScratchFolder {
  public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-fuzz-XXXXXX").string();
-    require(::mkdtemp(name.data()) != nullptr, "a scratch folder can be made");
-    path_ = name;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  const std::filesystem::path& path() const { return path_; }
+  ScratchFolder() : cloze::ScratchFolder("fuzz") {}
 
   // Makes or replaces a file of the folder.
   std::filesystem::path write(std::string_view name, std::string_view content) const {
-    const std::filesystem::path path = path_ / name;
+    const std::filesystem::path path = *this / name;
     File file = File::create(path);
     file.write(content);
     file.close();
     return path;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace cloze::fuzz

@@ -1,6 +1,5 @@
 // `cloze doctor` as a whole program: alone, under mpirun, and where something is wrong.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <sstream>
 
 #include "tests/integration/training.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -20,12 +20,7 @@ using Json = nlohmann::json;
 
 class DoctorTest : public testing::Test {
  protected:
-  DoctorTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-doctor-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    std::filesystem::create_directories(folder_ / "empty");
-  }
-  ~DoctorTest() override { std::filesystem::remove_all(folder_); }
+  DoctorTest() { std::filesystem::create_directories(folder_ / "empty"); }
 
   // The program behind `wrap`, the words of a launcher or a shell.
   Outcome doctor(const Words& wrap, const Words& options = {}) const {
@@ -47,7 +42,8 @@ class DoctorTest : public testing::Test {
            options;
   }
 
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_{"doctor"};
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 // The one object of a report.

@@ -1,14 +1,12 @@
 // The corpus, the config, the commands and the readers that the tests of whole runs share.
 #include "tests/integration/training.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <stdexcept>
 
 #include "parallel/base/check.h"
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_reader.h"
 
 namespace cloze {
@@ -62,10 +60,6 @@ void require_done(const Outcome& outcome) {
 class Workspace {
  public:
   Workspace() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "cloze-integration-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
-    folder_ = name;
     std::ofstream(folder_ / "config.yaml") << kConfig;
     write_text(folder_ / "train.txt", 200, 2);
     write_text(folder_ / "validation.txt", 30, 3);
@@ -78,16 +72,11 @@ class Workspace {
                                folder_));
     }
   }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-  ~Workspace() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_{"integration"};
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {

@@ -2,12 +2,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <mutex>
 
 #include "parallel/pass/dtype_dispatch.h"
 #include "tests/parity/layout_run.h"
+#include "tests/support/scratch_folder.h"
 #include "trainer/loop/checkpointing.h"
 #include "trainer/loop/train_step.h"
 
@@ -18,13 +18,6 @@ namespace fs = std::filesystem;
 
 class ReshardTest : public testing::TestWithParam<config::Model::Family> {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "cloze-reshard-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   config::Run run() const {
     config::Run run = small_run(GetParam(), config::Precision::fp32);
     run.mutable_parallel()->set_sequence(true);
@@ -32,7 +25,8 @@ class ReshardTest : public testing::TestWithParam<config::Model::Family> {
   }
   fs::path folder(std::size_t layout) const { return root_ / std::to_string(layout); }
 
-  fs::path root_;
+  const ScratchFolder scratch_{"reshard"};
+  const fs::path& root_ = scratch_.path();
 };
 
 INSTANTIATE_TEST_SUITE_P(Families, ReshardTest,

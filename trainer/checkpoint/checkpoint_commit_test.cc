@@ -8,6 +8,7 @@
 #include <csignal>
 #include <thread>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_directory.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 
@@ -16,7 +17,6 @@ namespace {
 
 using testing::code_of;
 using testing::Random;
-using testing::ScratchFolder;
 using testing::TestTensor;
 
 std::optional<std::filesystem::path> newest(const std::filesystem::path& directory) {

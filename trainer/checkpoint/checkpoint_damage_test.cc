@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 
 namespace cloze {
@@ -9,7 +10,6 @@ namespace {
 
 using testing::code_of;
 using testing::Random;
-using testing::ScratchFolder;
 
 class CheckpointDamageTest : public ::testing::Test {
  protected:

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 #include "trainer/checkpoint/directory_lock.h"
 
@@ -13,7 +14,6 @@ namespace {
 
 using testing::code_of;
 using testing::Random;
-using testing::ScratchFolder;
 
 constexpr ExitCode kBad = ExitCode::kBadInput;
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 
 namespace cloze {
@@ -14,7 +15,7 @@ TEST(CheckpointPythonTest, PythonReadsTheSameBytes) {
   const std::filesystem::path python = source / ".venv/bin/python";
   if (!std::filesystem::exists(python)) GTEST_SKIP() << "needs " << python << ": scripts/setup";
   testing::Random random(51);
-  const testing::ScratchFolder scratch;
+  const ScratchFolder scratch;
   std::vector<testing::TestTensor> tensors = testing::small_tensors(random);
   tensors.push_back(testing::random_tensor(random, "large", DType::kF16, {2100, 1001}));
   tensors.push_back(testing::random_tensor(random, "counts", DType::kI64, {3, 4, 5}));

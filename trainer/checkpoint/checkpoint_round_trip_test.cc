@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 
 namespace cloze {
@@ -10,7 +11,6 @@ namespace {
 
 using testing::draw;
 using testing::Random;
-using testing::ScratchFolder;
 using testing::TestTensor;
 
 std::vector<TestTensor> mixed_tensors(Random& random) {

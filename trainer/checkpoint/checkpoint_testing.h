@@ -1,9 +1,8 @@
-// What the tests of this folder share: a scratch folder, tensors of random bytes, random cuts of
-// them into boxes, and a save that runs all ranks one after another.
+// What the tests of this folder share: tensors of random bytes, random cuts of them into boxes, and
+// a save that runs all ranks one after another.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <filesystem>
@@ -22,24 +21,6 @@
 #include "trainer/checkpoint/checkpoint_writer.h"
 
 namespace cloze::testing {
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 using Random = std::mt19937;
 

@@ -7,13 +7,13 @@
 #include <chrono>
 #include <cstring>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 
 namespace cloze {
 namespace {
 
 using testing::code_of;
-using testing::ScratchFolder;
 
 constexpr ExitCode kBad = ExitCode::kBadInput;
 

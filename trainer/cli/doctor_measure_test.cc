@@ -2,13 +2,13 @@
 #include "trainer/cli/doctor_measure.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 
 #include "parallel/base/check.h"
 #include "tests/support/run_ranks.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -73,11 +73,8 @@ TEST(DoctorMeasureTest, GemmRatesComeFromEveryRank) {
 class SharedFolderTest : public testing::Test {
  protected:
   SharedFolderTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-shared-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
     for (const char* host : {"0", "1", "2"}) std::filesystem::create_directories(root_ / host);
   }
-  ~SharedFolderTest() override { std::filesystem::remove_all(root_); }
 
   CheckResult check(const std::vector<std::string>& folders) const {
     CheckResult result;
@@ -94,7 +91,8 @@ class SharedFolderTest : public testing::Test {
     return result;
   }
 
-  std::filesystem::path root_;
+  const ScratchFolder scratch_{"shared"};
+  const std::filesystem::path& root_ = scratch_.path();
 };
 
 TEST_F(SharedFolderTest, OneFolderForAllHostsIsFine) {

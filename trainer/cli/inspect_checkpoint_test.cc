@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/scratch_folder.h"
 #include "trainer/checkpoint/checkpoint_testing.h"
 #include "trainer/cli/inspect.h"
 
@@ -22,7 +23,7 @@ class InspectCheckpointTest : public ::testing::Test {
   }
 
   testing::Random random_{61};
-  testing::ScratchFolder scratch_;
+  ScratchFolder scratch_;
   std::vector<testing::TestTensor> tensors_ = testing::small_tensors(random_);
   std::filesystem::path folder_;
 };

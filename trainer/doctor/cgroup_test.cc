@@ -2,22 +2,17 @@
 #include "trainer/doctor/cgroup.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
 
 class CgroupTest : public testing::Test {
  protected:
-  CgroupTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-cgroup-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
-  }
-  ~CgroupTest() override { std::filesystem::remove_all(root_); }
-
   void write(const std::string& path, const std::string& text) const {
     std::filesystem::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text;
@@ -26,7 +21,8 @@ class CgroupTest : public testing::Test {
     return read_cgroup_limits(root_, parse_cgroups(self));
   }
 
-  std::filesystem::path root_;
+  const ScratchFolder scratch_{"cgroup"};
+  const std::filesystem::path& root_ = scratch_.path();
 };
 
 TEST_F(CgroupTest, LinesOfBothVersionsAreRead) {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -11,19 +10,15 @@
 #include <fstream>
 
 #include "parallel/base/check.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
 
 class DiskTest : public testing::Test {
  protected:
-  DiskTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-disk-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~DiskTest() override { std::filesystem::remove_all(folder_); }
-
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_{"disk"};
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 CheckResult named(const std::vector<CheckResult>& checks, const std::string& name) {

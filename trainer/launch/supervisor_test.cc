@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "parallel/base/check.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -19,12 +20,6 @@ using std::chrono::milliseconds;
 
 class SupervisorTest : public testing::Test {
  protected:
-  SupervisorTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-launch-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~SupervisorTest() override { std::filesystem::remove_all(folder_); }
-
   // Runs `script` as every job, with $1 the number of restarts; returns the exit code. `sender`
   // runs beside it.
   int run(const std::string& script, int max_restarts,
@@ -62,7 +57,8 @@ class SupervisorTest : public testing::Test {
   }
   static void send(int signal) { ::kill(::getpid(), signal); }
 
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_{"launch"};
+  const std::filesystem::path& folder_ = scratch_.path();
   RunProgress progress_;
   int num_jobs_ = 0;
   std::vector<JobEnd> reported_;

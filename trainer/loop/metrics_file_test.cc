@@ -2,7 +2,6 @@
 #include "trainer/loop/metrics_file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <bit>
 #include <cmath>
@@ -16,22 +15,14 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "tests/support/scratch_folder.h"
 #include "trainer/loop/event_journal.h"
 
 namespace cloze {
 namespace {
 
 class MetricsFileTest : public ::testing::Test {
- public:
-  ~MetricsFileTest() override { std::filesystem::remove_all(folder_); }
-
  protected:
-  MetricsFileTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    path_ = folder_ / "metrics.jsonl";
-  }
-
   void spill(const std::string& text) const {
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << text;
   }
@@ -47,8 +38,9 @@ class MetricsFileTest : public ::testing::Test {
     return slurp(path_);
   }
 
-  std::filesystem::path folder_;
-  std::filesystem::path path_;
+  const ScratchFolder scratch_;
+  const std::filesystem::path& folder_ = scratch_.path();
+  const std::filesystem::path path_ = folder_ / "metrics.jsonl";
 };
 
 TEST_F(MetricsFileTest, DoublesReadBackToTheSameBits) {

@@ -2,7 +2,6 @@
 #include "trainer/loop/tensorboard.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -10,21 +9,15 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
 
 class TensorBoardTest : public ::testing::Test {
- public:
-  ~TensorBoardTest() override { std::filesystem::remove_all(folder_); }
-
  protected:
-  TensorBoardTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_;
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 TEST_F(TensorBoardTest, TheChecksumIsCastagnolis) {

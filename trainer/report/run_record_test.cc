@@ -2,11 +2,11 @@
 #include "trainer/report/run_record.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "parallel/base/check.h"
+#include "tests/support/scratch_folder.h"
 
 namespace cloze {
 namespace {
@@ -20,15 +20,7 @@ constexpr const char* kConfig =
     "parallel: {pipeline: 2}\n";
 
 class RunRecordTest : public ::testing::Test {
- public:
-  ~RunRecordTest() override { std::filesystem::remove_all(folder_); }
-
  protected:
-  RunRecordTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "cloze-test-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name, std::ios::binary) << text;
   }
@@ -49,7 +41,8 @@ class RunRecordTest : public ::testing::Test {
     return false;
   }
 
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_;
+  const std::filesystem::path& folder_ = scratch_.path();
 };
 
 TEST_F(RunRecordTest, AFolderWithoutMetricsIsBadInput) {
