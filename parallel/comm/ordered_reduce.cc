@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <type_traits>
 
 #include "parallel/base/check.h"
@@ -46,7 +47,7 @@ Value larger(Value a, Value b) {
   if constexpr (std::is_integral_v<Value>) {
     return std::max(a, b);
   } else {
-    return (a > b || a != a) ? a : b;  // A NaN on either side wins.
+    return (a > b || std::isnan(a)) ? a : b;  // A NaN on either side wins.
   }
 }
 

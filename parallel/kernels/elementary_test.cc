@@ -66,7 +66,8 @@ TEST(ElementaryTest, ExpEndsInZeroAndInfinityAndKeepsNans) {
 TEST(ElementaryTest, SigmoidErrsByLessThanThreeUnitsInTheLastPlace) {
   using P = Pack<float, CompiledSet>;
   double worst = 0.0;
-  for (float x = -80.0F; x < 80.0F; x += 0.001F) {
+  for (int thousandths = -80'000; thousandths < 80'000; ++thousandths) {
+    const float x = 0.001F * static_cast<float>(thousandths);
     float result[P::kLanes];
     store(result, sigmoid(P(x)));
     worst =

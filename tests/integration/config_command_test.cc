@@ -74,8 +74,8 @@ TEST_F(ConfigTest, CheckListsEveryProblemWithItsPlaceAndItsFix) {
         "bad.yaml:5:11: parallel.tensor: '010'", "bad.yaml:7:7: optimizer.lr",
         "bad.yaml:8:3: the key 'lr' is written twice; first at line 7, column 3",
         "bad.yaml:9:28: schedule.min_lr has no effect", "bad.yaml:10:22: precision.compute: 'fp8'",
-        "bad.yaml:12:9: global_size 6 % (micro_size 1 * data 4) is not 0; write batch.global_size "
-        "4 or 8",
+        ("bad.yaml:12:9: global_size 6 % (micro_size 1 * data 4) is not 0; write batch.global_size "
+         "4 or 8"),
         "--set:1:14: log.interval: 'x'"}) {
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part << "\n" << outcome.out;
   }

@@ -71,7 +71,8 @@ void expect_whole(const Json& report) {
     ++counts[status];
     const bool bad = status == "warn" || status == "fail";
     EXPECT_EQ(bad, !check.at("fix").get<std::string>().empty()) << check;
-    EXPECT_TRUE(check.at("value").is_number() || check.at("unit") == "") << check;
+    EXPECT_TRUE(check.at("value").is_number() || check.at("unit").get<std::string>().empty())
+        << check;
   }
   for (const char* status : {"ok", "skip", "warn", "fail"}) {
     EXPECT_EQ(report.at(status), counts[status]) << status;
@@ -258,8 +259,8 @@ TEST_F(DoctorTest, WithoutProcAndSysEveryCheckSaysUnknown) {
                           "--mount",
                           "/bin/bash",
                           "-c",
-                          "mount -t tmpfs none /sys && mount --bind /dev/null /proc/cpuinfo && "
-                          "mount --bind /dev/null /proc/meminfo && exec \"$@\"",
+                          ("mount -t tmpfs none /sys && mount --bind /dev/null /proc/cpuinfo && "
+                           "mount --bind /dev/null /proc/meminfo && exec \"$@\""),
                           "bash"};
   if (run_process(unshared + Words{"/bin/true"}, folder_).code != 0) {
     GTEST_SKIP() << "this kernel lets no user mount";

@@ -69,7 +69,7 @@ std::vector<std::vector<std::string>> judge(const std::vector<std::string>& text
                                   (kSource / "scripts/oracles/check_config_schema.py").string(),
                                   " ", (kSource / "configs/schema/run.schema.json").string(), " ",
                                   cases.string(), " > ", verdicts.string());
-  EXPECT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT(concurrency-mt-unsafe)
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
   const auto found = nlohmann::json::parse(read_file(verdicts, std::int64_t{1} << 26));
   std::filesystem::remove(cases);
   std::filesystem::remove(verdicts);
