@@ -144,7 +144,7 @@ Json default_of(const Key& key) {
   const bool has_one = form == config::numbers_or_auto ||
                        (!key.field->is_repeated() && key.field->has_default_value());
   if (!has_one) return nullptr;
-  const std::string text = value_text(config::Run(), key);
+  std::string text = value_text(config::Run(), key);
   const Json value = Json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return text;  // A word without quotes, such as auto or 1f1b.
   return value.is_number_float() ? number(value.get<double>()) : value;
