@@ -22,8 +22,8 @@ struct Pair {
   std::string toggle;
   std::string off;
   std::string on;
-  std::string companion = "";  // Another key that the switch needs where it is on.
-  std::string companion_value = "";
+  std::string companion{};  // Another key that the switch needs where it is on.
+  std::string companion_value{};
 
   std::string name() const { return section + "." + key; }
   std::string toggle_name() const { return section + "." + toggle; }
