@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <regex>
+#include <string_view>
 
 #include "parallel/base/check.h"
 
@@ -19,12 +19,17 @@ std::size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
-// The d of each curve's path.
+// The d of each curve's path: <g class="curve ..."><path d="..."...
 std::vector<std::string> paths_of(const std::string& svg) {
-  static const std::regex pattern(R"re(<g class="curve [^"]*"><path d="([^"]*)")re");
+  constexpr std::string_view kCurve = "<g class=\"curve ";
+  constexpr std::string_view kPath = "\"><path d=\"";
   std::vector<std::string> paths;
-  for (std::sregex_iterator match(svg.begin(), svg.end(), pattern), end; match != end; ++match) {
-    paths.push_back((*match)[1]);
+  for (std::size_t at = svg.find(kCurve); at != std::string::npos; at = svg.find(kCurve, at)) {
+    const std::size_t classes_end = svg.find('"', at + kCurve.size());
+    at = classes_end;
+    if (svg.compare(classes_end, kPath.size(), kPath) != 0) continue;
+    const std::size_t begin = classes_end + kPath.size();
+    paths.push_back(svg.substr(begin, svg.find('"', begin) - begin));
   }
   return paths;
 }
