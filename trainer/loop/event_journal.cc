@@ -26,7 +26,7 @@ std::string time_stamp() {
   return str(text.data(), fraction.data());
 }
 
-const std::filesystem::path& without_torn_line(const std::filesystem::path& path) {
+std::filesystem::path without_torn_line(const std::filesystem::path& path) {
   cut_torn_line(path);
   return path;
 }
