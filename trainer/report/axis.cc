@@ -105,9 +105,11 @@ ChartAxis linear_axis(double low, double high, int wanted, Unit unit, bool whole
   }
   ChartAxis axis{.low = low, .high = high};
   const double largest = std::max(std::abs(first), std::abs(last)) * step;
-  for (double i = first; i <= last; ++i) {
-    axis.ticks.push_back(i * step);
-    axis.labels.push_back(tick_label(i * step, step, largest, unit));
+  const int count = static_cast<int>(last - first) + 1;
+  for (int i = 0; i < count; ++i) {
+    const double tick = (first + i) * step;
+    axis.ticks.push_back(tick);
+    axis.labels.push_back(tick_label(tick, step, largest, unit));
   }
   return axis;
 }

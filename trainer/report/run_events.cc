@@ -18,7 +18,9 @@ std::optional<double> seconds_of(const std::string& time) {
   std::tm calendar{};
   double second = 0;
   char zone = 0;
+  // Fields have widths, and their ranges are checked below.
   const int found =
+      // NOLINTNEXTLINE(bugprone-unchecked-string-to-number-conversion)
       std::sscanf(time.c_str(), "%4d-%2d-%2dT%2d:%2d:%6lf%c", &calendar.tm_year, &calendar.tm_mon,
                   &calendar.tm_mday, &calendar.tm_hour, &calendar.tm_min, &second, &zone);
   const bool plausible = found == 7 && zone == 'Z' && calendar.tm_year >= 1970 &&

@@ -132,7 +132,7 @@ void set_state(RunRecord& record, bool is_locked, double now) {
 
 std::filesystem::path checkpoints_of(const RunRecord& record) {
   // A copy of a run has its own; the path that the config names may be another run's by now.
-  const std::filesystem::path beside = record.directory / "checkpoints";
+  std::filesystem::path beside = record.directory / "checkpoints";
   std::error_code error;
   if (std::filesystem::exists(beside, error) || !record.config) return beside;
   return record.config->checkpoint().directory();
