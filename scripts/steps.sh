@@ -4,7 +4,8 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT"
 LOGS="$ROOT/build/logs"
 mkdir -p "$LOGS"
-CORES="$(nproc)"
+# nproc would take the threads of a rank for the cores of the machine.
+CORES="$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)"
 
 say() { printf '%s\n' "== $*"; }
 
