@@ -31,9 +31,8 @@ MpirunFound find_mpirun() {
 CheckResult check_thread_level(const std::string& level) {
   CheckResult check{.name = "mpi.threads", .value = level, .scope = Scope::kRank};
   if (level == "single") {
-    check.status = Status::kFail;
-    check.detail = "this MPI allows no thread beside the one that calls it";
-    check.fix = "use an MPI built with threads, such as Debian's openmpi-bin";
+    complain(check, Status::kFail, "this MPI allows no thread beside the one that calls it",
+             "use an MPI built with threads, such as Debian's openmpi-bin");
   }
   return check;
 }
@@ -41,9 +40,8 @@ CheckResult check_thread_level(const std::string& level) {
 CheckResult check_mpi_library(std::string_view library_text) {
   CheckResult check{.name = "mpi.library", .value = mpi_library_name(library_text)};
   if (parse_mpi_library(library_text).flavour != MpiFlavour::kOpenMpi) {
-    check.status = Status::kWarn;
-    check.detail = "this program is tested with Open MPI";
-    check.fix = "link it with Open MPI 4.1 or newer, or run scripts/test with this one";
+    complain(check, Status::kWarn, "this program is tested with Open MPI",
+             "link it with Open MPI 4.1 or newer, or run scripts/test with this one");
   }
   return check;
 }
@@ -55,10 +53,8 @@ CheckResult check_mpirun(std::string_view library_text, const MpirunFound& found
   if (found.path.empty()) {
     check.value = std::string("none in PATH");
     if (!launched) {
-      check.status = Status::kWarn;
-      check.detail = "a job of more than one rank needs it";
-      check.fix =
-          str("install the mpirun of ", linked, " (Debian: openmpi-bin), or add it to PATH");
+      complain(check, Status::kWarn, "a job of more than one rank needs it",
+               str("install the mpirun of ", linked, " (Debian: openmpi-bin), or add it to PATH"));
     }
     return check;
   }
@@ -66,9 +62,9 @@ CheckResult check_mpirun(std::string_view library_text, const MpirunFound& found
   check.value = text_of(launcher);
   check.detail = found.path;
   if (launcher.flavour == MpiFlavour::kUnknown || library.flavour == MpiFlavour::kUnknown) {
-    check.status = Status::kWarn;
-    check.detail += str("; mpirun --version cannot be compared with the linked ", linked);
-    check.fix = "check by hand that both are of one installation";
+    complain(check, Status::kWarn,
+             str("mpirun --version cannot be compared with the linked ", linked),
+             "check by hand that both are of one installation");
     return check;
   }
   const bool same_kind = launcher.flavour == library.flavour ||
@@ -79,15 +75,13 @@ CheckResult check_mpirun(std::string_view library_text, const MpirunFound& found
                               "call it by its whole path");
   if (!same_kind || (launcher.flavour == MpiFlavour::kOpenMpi && both_numbered &&
                      major_of(launcher) != major_of(library))) {
-    check.status = Status::kFail;
-    check.detail += str("; this program is linked with ", linked,
-                        ": each of its ranks would be alone in a job of one");
-    check.fix = fix;
+    complain(check, Status::kFail,
+             str("this program is linked with ", linked,
+                 ": each of its ranks would be alone in a job of one"),
+             fix);
   } else if (launcher.flavour == library.flavour && both_numbered &&
              launcher.number != library.number) {
-    check.status = Status::kWarn;
-    check.detail += str("; this program is linked with ", linked);
-    check.fix = fix;
+    complain(check, Status::kWarn, str("this program is linked with ", linked), fix);
   }
   return check;
 }
