@@ -10,6 +10,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "parallel/base/join.h"
 #include "parallel/comm/clock_offset.h"
 #include "trainer/doctor/median.h"
 #include "trainer/loop/agreement.h"
@@ -194,11 +195,9 @@ CheckResult check_shared_folder(Communicator& world, const std::string& host,
   blind.erase("");
   check.value = std::string(blind.empty() ? "all hosts see one folder" : "not one folder");
   if (!blind.empty()) {
-    std::string names;
-    for (const std::string& one : blind) names += str(names.empty() ? "" : ", ", one);
     complain(check, Status::kFail,
-             str("what rank 0 makes in ", directory.string(), " is not there on ", names,
-                 ": a checkpoint would be torn apart"),
+             str("what rank 0 makes in ", directory.string(), " is not there on ",
+                 join({blind.begin(), blind.end()}), ": a checkpoint would be torn apart"),
              "use a folder that all hosts mount, such as NFS, for run.directory and checkpoints");
   }
   return check;

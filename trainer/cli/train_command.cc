@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/base/join.h"
 #include "parallel/comm/groups.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
 #include "trainer/cli/train_arguments.h"
 #include "trainer/config/differences.h"
-#include "trainer/config/keys.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
 #include "trainer/doctor/cores.h"

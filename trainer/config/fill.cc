@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/read_value.h"
 

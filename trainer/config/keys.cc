@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/scalar.h"
 
 namespace cloze {
@@ -187,15 +188,6 @@ bool is_in_range(const FieldDescriptor& field, double value) {
           value <= options.GetExtension(config::maximum)) &&
          (!options.HasExtension(config::above) || value > options.GetExtension(config::above)) &&
          (!options.HasExtension(config::below) || value < options.GetExtension(config::below));
-}
-
-std::string join(const std::vector<std::string>& words, std::string_view separator) {
-  std::string joined;
-  for (const std::string& word : words) {
-    if (!joined.empty()) joined += separator;
-    joined += word;
-  }
-  return joined;
 }
 
 std::optional<std::string> nearest(std::string_view word,

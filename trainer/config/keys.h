@@ -44,8 +44,6 @@ std::vector<std::string> spellings_of(const google::protobuf::EnumDescriptor& ty
 std::string range_text(const google::protobuf::FieldDescriptor& field);
 bool is_in_range(const google::protobuf::FieldDescriptor& field, double value);
 
-// "a, b, c"
-std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
 // The candidate closest to a mistyped word, when one is close.
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);

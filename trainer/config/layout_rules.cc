@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/rule_list.h"
 #include "trainer/config/rules.h"

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/differences.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/load.h"

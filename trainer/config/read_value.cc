@@ -9,6 +9,7 @@
 
 #include "configs/schema/run.pb.h"
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/scalar.h"
 #include "trainer/config/yaml_bytes.h"

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/idle_rules.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/presets.h"

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/fill.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/rule_list.h"

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/config/keys.h"
 
 namespace cloze {

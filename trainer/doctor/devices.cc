@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 
 namespace cloze {
 namespace {
@@ -37,12 +38,11 @@ std::vector<CheckResult> check_accelerators(const std::vector<std::string>& acce
     gpu.value = std::string("none");
     gpu.detail = "and this build trains on the CPU only";
   } else {
-    std::string names;
-    for (const std::string& name : accelerators) names += str(names.empty() ? "" : ", ", name);
     gpu.value = static_cast<std::int64_t>(accelerators.size());
     gpu.unit = accelerators.size() == 1 ? "accelerator" : "accelerators";
     complain(gpu, Status::kWarn,
-             str("/dev has ", names, ", which this build does not use: it trains on the CPU"),
+             str("/dev has ", join(accelerators),
+                 ", which this build does not use: it trains on the CPU"),
              "nothing needs doing; give the device to another program");
   }
   CheckResult nccl{.name = "gpu.nccl", .status = Status::kSkip};

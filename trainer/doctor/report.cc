@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "parallel/base/check.h"
+#include "parallel/base/join.h"
 #include "trainer/doctor/cpu.h"
 
 namespace cloze {
@@ -57,9 +58,7 @@ std::string names_text(std::vector<std::string> names) {
   std::ranges::sort(names);
   const auto repeated = std::ranges::unique(names);
   names.erase(repeated.begin(), repeated.end());
-  std::string text;
-  for (const std::string& name : names) text += str(text.empty() ? "" : ", ", name);
-  return text;
+  return join(names);
 }
 
 std::string where_of(const Group& group, const Named& named) {

@@ -6,7 +6,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
-#include "trainer/config/keys.h"
+#include "parallel/base/join.h"
 #include "trainer/config/model_check.h"
 #include "trainer/export/shown_json.h"
 

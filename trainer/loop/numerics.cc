@@ -11,8 +11,8 @@
 
 #include "data/content_digest.h"
 #include "parallel/base/file.h"
+#include "parallel/base/join.h"
 #include "parallel/comm/groups.h"
-#include "trainer/config/keys.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {

@@ -9,7 +9,7 @@
 #include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/file.h"
-#include "trainer/config/keys.h"
+#include "parallel/base/join.h"
 #include "trainer/config/model_check.h"
 #include "trainer/config/resolved_yaml.h"
 #include "trainer/export/import_model.h"
