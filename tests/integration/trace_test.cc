@@ -124,15 +124,16 @@ TEST_F(TraceTest, SpansExplainAStep) {
   if (!has_python()) GTEST_SKIP() << "no .venv";
   std::string steps = "5";
   for (int step = 6; step <= 40; ++step) steps += ", " + std::to_string(step);
-  Outcome checked;
-  for (int attempt = 0; attempt < 5 && (attempt == 0 || checked.code != 0); ++attempt) {
-    const std::string run = "a" + std::to_string(attempt);
-    expect_done(
-        train(2, run, {"parallel.pipeline=2", "run.steps=40", "log.trace=[" + steps + "]"}));
-    checked = check(folder(run) / "trace.json",
-                    {"--one-clock", "--microbatches", "4", "--explained", "0.95"});
+  for (const std::string layout : {"pipeline", "tensor", "data"}) {
+    const Words degree = layout == "data" ? Words{} : Words{"parallel." + layout + "=2"};
+    Outcome checked;
+    for (int attempt = 0; attempt < 5 && (attempt == 0 || checked.code != 0); ++attempt) {
+      const std::string run = layout + std::to_string(attempt);
+      expect_done(train(2, run, degree + Words{"run.steps=40", "log.trace=[" + steps + "]"}));
+      checked = check(folder(run) / "trace.json", {"--one-clock", "--explained", "0.95"});
+    }
+    EXPECT_EQ(checked.code, 0) << layout << ": " << checked.out << checked.err;
   }
-  EXPECT_EQ(checked.code, 0) << checked.out << checked.err;
 }
 
 TEST_F(TraceTest, DataRanksReduceTheirGradients) {
