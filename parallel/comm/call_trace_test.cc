@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <mutex>
 #include <thread>
 
@@ -194,6 +195,24 @@ TEST(ClockOffset, RanksOfOneProcessHaveOneClock) {
       }
     });
   }
+}
+
+TEST(ClockOffset, RanksOfOneHostHaveOneReading) {
+  // Of rank: rank 0's host, unknown, another host twice, rank 0's host again.
+  constexpr std::array<std::uint64_t, 5> kClocks = {~std::uint64_t{0}, 0, 7, 7, ~std::uint64_t{0}};
+  constexpr std::array<std::int64_t, 5> kUncertainties = {0, 40, 30, 20, 10};
+  constexpr std::array<int, 5> kTaken = {0, 1, 3, 3, 0};
+  const auto reading_of_rank = [&](int rank) {
+    return ClockReading{.time = 1000 + rank,
+                        .offset = rank * -5,
+                        .uncertainty = kUncertainties.at(static_cast<std::size_t>(rank))};
+  };
+  run_ranks(5, [&](LocalWorld& world, int rank) {
+    const auto group = world.communicator("world", world.everyone(), rank);
+    const auto place = static_cast<std::size_t>(rank);
+    EXPECT_EQ(share_clock(*group, reading_of_rank(rank), kClocks.at(place)),
+              reading_of_rank(kTaken.at(place)));
+  });
 }
 
 }  // namespace

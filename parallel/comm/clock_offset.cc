@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 
 #include <array>
+#include <cstring>
 
 namespace cloze {
 namespace {
@@ -40,6 +41,26 @@ ClockReading read_clock_offset(Communicator& world, const Clock& now) {
   if (world.rank() > 0) return ask(world, now);
   for (int rank = 1; rank < world.size(); ++rank) answer(world, rank, now);
   return {.time = now()};
+}
+
+ClockReading share_clock(Communicator& world, const ClockReading& reading, std::uint64_t clock) {
+  constexpr std::int64_t kNumbers = 4;
+  const at::Tensor mine = at::empty({kNumbers}, at::kLong);
+  const std::array numbers = {static_cast<std::int64_t>(clock), reading.time, reading.offset,
+                              reading.uncertainty};
+  std::memcpy(mine.data_ptr(), numbers.data(), sizeof numbers);
+  const at::Tensor all = at::empty({world.size() * kNumbers}, at::kLong);
+  world.all_gather(all, mine).wait();
+  ClockReading best = reading;
+  if (clock == 0) return best;
+  const std::int64_t* row = all.const_data_ptr<std::int64_t>();
+  for (int rank = 0; rank < world.size(); ++rank, row += kNumbers) {
+    const bool shared = row[0] == numbers[0];
+    if (shared && (rank == 0 || row[3] < best.uncertainty)) {
+      best = {.time = row[1], .offset = row[2], .uncertainty = row[3]};
+    }
+  }
+  return best;
 }
 
 }  // namespace cloze

@@ -93,8 +93,13 @@ class TraceWriter {
     first_ = false;
   }
 
-  void write_metadata(const char* what, int lane, const char* key, const Json& value) {
-    line(str(R"({"ph":"M","name":")", what, R"(",)", process_id_, R"(,"tid":)", lane, R"(,"args":)",
+  // `,"tid":...`
+  std::string thread_id(int place) const {
+    return str(R"(,"tid":)", trace_thread_id(process_.num_ranks, process_.rank, place));
+  }
+
+  void write_metadata(const char* what, int place, const char* key, const Json& value) {
+    line(str(R"({"ph":"M","name":")", what, R"(",)", process_id_, thread_id(place), R"(,"args":)",
              json_text({{key, value}}), "}"));
   }
 
@@ -104,11 +109,8 @@ class TraceWriter {
       name = trace_.groups()[static_cast<std::size_t>(lane.group)].name;
       if (lane.ordinal > 0) name += str(" (", lane.ordinal + 1, ")");
     }
-    write_metadata("thread_name", lane.id, "name", name);
-    // Lanes of a group side by side, however late the second was needed.
-    constexpr int kMostLanes = 10'000;
-    write_metadata("thread_sort_index", lane.id, "sort_index",
-                   lane.group < 0 ? 0 : (lane.group + 1) * kMostLanes + lane.ordinal);
+    write_metadata("thread_name", lane.place(), "name", name);
+    write_metadata("thread_sort_index", lane.place(), "sort_index", lane.place());
   }
 
   // `"name":...,"cat":...,`, and the group: the same for many events, so made once.
@@ -152,7 +154,7 @@ class TraceWriter {
     const std::int64_t begin = since_origin(event.begin);
     const std::int64_t end = since_origin(event.end);
     std::string text =
-        str(texts.head, R"(,"tid":)", lane.id, R"(,"ts":)", microseconds(begin), R"(,"dur":)",
+        str(texts.head, thread_id(lane.place()), R"(,"ts":)", microseconds(begin), R"(,"dur":)",
             microseconds(end - begin), R"(,"args":{"step":)", event.step);
     if (event.stage >= 0) text += str(R"(,"stage":)", event.stage);
     if (event.microbatch >= 0) text += str(R"(,"microbatch":)", event.microbatch);
@@ -161,8 +163,9 @@ class TraceWriter {
     if (event.peer >= 0) text += str(R"(,"peer":)", peer_of(event), R"(,"message":)", event.number);
     if (event.peer < 0 && event.number >= 0) text += str(R"(,"call":)", event.number);
     line(text + "}}");
-    if (event.kind == TraceKind::kSend) write_flow(event, lane.id, begin);
-    if (event.kind == TraceKind::kReceive) write_flow(event, lane.id, std::max(begin, end - 1));
+    if (event.kind == TraceKind::kSend) write_flow(event, lane.place(), begin);
+    if (event.kind == TraceKind::kReceive)
+      write_flow(event, lane.place(), std::max(begin, end - 1));
   }
 
   int peer_of(const TraceEvent& event) const {
@@ -171,7 +174,7 @@ class TraceWriter {
   }
 
   // The arrow from a send to its receive: both ranks find the same number for it.
-  void write_flow(const TraceEvent& event, int lane, std::int64_t time) {
+  void write_flow(const TraceEvent& event, int place, std::int64_t time) {
     const bool sends = event.kind == TraceKind::kSend;
     const std::int64_t sender = sends ? process_.rank : peer_of(event);
     const std::int64_t receiver = sends ? peer_of(event) : process_.rank;
@@ -181,13 +184,13 @@ class TraceWriter {
             num_groups +
         event.group;
     line(str(R"({"name":"message","cat":"flow","ph":")", sends ? "s" : "f",
-             sends ? R"(",)" : R"(","bp":"e",)", process_id_, R"(,"tid":)", lane, R"(,"ts":)",
+             sends ? R"(",)" : R"(","bp":"e",)", process_id_, thread_id(place), R"(,"ts":)",
              microseconds(time), R"(,"id":)", id, "}"));
   }
 
   void write_drops() {
     line(str(R"({"name":"events dropped","cat":"trace","ph":"i","s":"p",)", process_id_,
-             R"(,"tid":0,"ts":)", microseconds(since_origin(trace_.first_dropped())),
+             thread_id(0), R"(,"ts":)", microseconds(since_origin(trace_.first_dropped())),
              R"(,"args":{"count":)", trace_.num_dropped(), "}}"));
   }
 

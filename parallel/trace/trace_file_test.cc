@@ -11,6 +11,7 @@
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "parallel/trace/merge_traces.h"
+#include "parallel/trace/trace_format.h"
 #include "tests/support/scratch_folder.h"
 
 namespace cloze {
@@ -81,14 +82,14 @@ TEST_F(TraceFileTest, TellsWhoWhatAndWhen) {
   const std::vector<Json> spans = events(file, "X");
   ASSERT_EQ(spans.size(), 3U);
   EXPECT_EQ(spans[0].at("name"), "forward");
-  EXPECT_EQ(spans[0].at("tid"), 0);
+  EXPECT_EQ(spans[0].at("tid"), trace_thread_id(4, 3, 0));
   EXPECT_EQ(spans[0].at("args"), Json({{"step", 10}, {"stage", 1}, {"microbatch", 0}}));
   EXPECT_EQ(spans[1].at("name"), "tensor.all_gather");
   EXPECT_EQ(spans[1].at("cat"), "collective");
   EXPECT_EQ(spans[1].at("args"),
             Json({{"step", 10}, {"group", "tensor"}, {"bytes", 8192}, {"call", 0}}));
   EXPECT_EQ(spans[2].at("name"), "wait tensor.all_gather");
-  EXPECT_EQ(spans[2].at("tid"), 0);
+  EXPECT_EQ(spans[2].at("tid"), trace_thread_id(4, 3, 0));
   const TraceEvent& first = trace.events().front();
   EXPECT_NEAR(spans[0].at("ts").get<double>() * 1000,
               static_cast<double>(first.begin - process.origin), 0.5);

@@ -1,6 +1,8 @@
 // The lines that all trace files share, which joining them relies on.
 #pragma once
 
+#include <cstdint>
+
 namespace cloze {
 
 inline constexpr const char* kTraceFormat = "cloze-trace";
@@ -11,5 +13,13 @@ inline constexpr int kTraceVersion = 1;
 inline constexpr const char* kTraceHead = R"({"displayTimeUnit":"ms","otherData":)";
 inline constexpr const char* kTraceBegin = R"(,"traceEvents":[)";
 inline constexpr const char* kTraceEnd = "\n]}\n";
+
+// The "tid" of a rank's lane; `place` as TraceLanes::Lane::place(). Perfetto takes ids for those of
+// Linux: a thread has its own among all processes, 0 is nobody's, and one that is a process's id
+// too is that process's first thread.
+constexpr std::int64_t trace_thread_id(int num_ranks, int rank, int place) {
+  constexpr std::int64_t kMostPlaces = 100'000;
+  return num_ranks + rank * kMostPlaces + place;
+}
 
 }  // namespace cloze

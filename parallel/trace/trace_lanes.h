@@ -2,6 +2,7 @@
 // draws only what nests.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -13,23 +14,23 @@ namespace cloze {
 class TraceLanes {
  public:
   struct Lane {
-    int id;       // 0 is the rank's thread; others in the order of their first use.
-    int group;    // Of a call; -1: the thread.
+    int group;    // Of a call; -1: the rank's thread.
     int ordinal;  // Among the lanes of the group.
     bool is_new;  // Nothing was laid on it before.
+
+    // Where it is shown: the thread at 0, then the groups, the lanes of one side by side. Calls
+    // that find a thousand in flight share the last.
+    int place() const {
+      return group < 0 ? 0 : (group + 1) * kMostOfGroup + std::min(ordinal, kMostOfGroup - 1);
+    }
+    static constexpr int kMostOfGroup = 1000;
   };
 
   // The lane of an event; call it in the order of the events' begins.
   Lane lane_of(const TraceEvent& event);
 
  private:
-  struct Used {
-    int id;
-    std::int64_t end;  // Of the last event on it.
-  };
-
-  std::vector<std::vector<Used>> by_group_;
-  int num_lanes_ = 0;
+  std::vector<std::vector<std::int64_t>> ends_;  // By group and ordinal: of the last event there.
   bool thread_used_ = false;
 };
 

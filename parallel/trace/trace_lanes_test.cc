@@ -18,7 +18,7 @@ TEST(TraceLanes, SpansAndWaitsAreTheThreads) {
   EXPECT_TRUE(lanes.lane_of({.begin = 0, .end = 9}).is_new);
   const TraceLanes::Lane wait =
       lanes.lane_of({.begin = 1, .end = 2, .group = 3, .kind = TraceKind::kWait});
-  EXPECT_EQ(wait.id, 0);
+  EXPECT_EQ(wait.place(), 0);
   EXPECT_EQ(wait.group, -1);
   EXPECT_FALSE(wait.is_new);
 }
@@ -29,11 +29,11 @@ TEST(TraceLanes, CallsInFlightTogetherLieApart) {
   const TraceLanes::Lane second = lanes.lane_of(call(0, 5, 15));
   const TraceLanes::Lane other = lanes.lane_of(call(1, 6, 7));
   const TraceLanes::Lane again = lanes.lane_of(call(0, 10, 20));
-  EXPECT_NE(first.id, second.id);
-  EXPECT_NE(first.id, other.id);
+  EXPECT_EQ(second.place(), first.place() + 1) << "side by side";
+  EXPECT_GT(other.place(), second.place());
   EXPECT_EQ(second.ordinal, 1);
   EXPECT_EQ(other.ordinal, 0);
-  EXPECT_EQ(again.id, first.id) << "free from the moment that the other ends";
+  EXPECT_EQ(again.place(), first.place()) << "free from the moment that the other ends";
   EXPECT_FALSE(again.is_new);
 }
 
@@ -49,8 +49,8 @@ TEST(TraceLanes, NothingOverlapsAndNoLaneIsWasted) {
     const TraceEvent event =
         call(0, begin, begin + static_cast<std::int64_t>(random_below(key, i + 1, 100)));
     const TraceLanes::Lane lane = lanes.lane_of(event);
-    EXPECT_LE(ends[lane.id], event.begin);
-    ends[lane.id] = event.end;
+    EXPECT_LE(ends[lane.place()], event.begin);
+    ends[lane.place()] = event.end;
     events.push_back(event);
     std::size_t at_once = 0;
     for (const TraceEvent& other : events) at_once += other.end > event.begin ? 1 : 0;
@@ -58,6 +58,13 @@ TEST(TraceLanes, NothingOverlapsAndNoLaneIsWasted) {
   }
   EXPECT_GT(most_at_once, 5U);
   EXPECT_LE(ends.size(), most_at_once + 1) << "events of no length take a lane for a moment";
+}
+
+TEST(TraceLanes, ThousandsInFlightStayInTheirGroup) {
+  TraceLanes lanes;
+  int last = 0;
+  for (int i = 0; i < 3000; ++i) last = lanes.lane_of(call(0, i, 10'000)).place();
+  EXPECT_LT(last, lanes.lane_of(call(1, 0, 1)).place());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "parallel/base/file.h"
+#include "parallel/trace/trace_format.h"
 #include "tests/integration/training.h"
 
 namespace cloze {
@@ -19,6 +20,13 @@ class TraceTest : public TrainingTest {
     const Words command = {
         python(), std::string(CLOZE_SOURCE_DIR) + "/scripts/oracles/check_trace.py", file.string()};
     return run_process(command + options, workspace());
+  }
+
+  // What Perfetto shows of a file.
+  static Outcome view(const std::filesystem::path& file) {
+    const std::string script =
+        std::string(CLOZE_SOURCE_DIR) + "/tests/perfetto/check_trace_viewer.py";
+    return run_process({python(), script, file.string()}, workspace());
   }
 
   // The newest trace of a run is all that the oracle asks for.
@@ -43,8 +51,10 @@ class TraceTest : public TrainingTest {
   // Names of the spans of rank 0's thread.
   static std::vector<std::string> spans_of(const nlohmann::json& trace) {
     std::vector<std::string> names;
+    const auto num_ranks = static_cast<int>(trace.at("otherData").at("ranks").size());
     for (const nlohmann::json& event : trace.at("traceEvents")) {
-      if (event.at("ph") == "X" && event.at("pid") == 0 && event.at("tid") == 0) {
+      if (event.at("ph") == "X" && event.at("pid") == 0 &&
+          event.at("tid") == trace_thread_id(num_ranks, 0, 0)) {
         names.push_back(event.at("name"));
       }
     }
@@ -144,6 +154,20 @@ TEST_F(TraceTest, DataRanksReduceTheirGradients) {
   const std::string text = read_file(folder("a") / "trace.json", std::int64_t{1} << 30);
   EXPECT_GT(count_of(text, "\"data.all_to_all\""), 10U);
   EXPECT_GT(count_of(text, "\"data (2)\""), 0U) << "calls in flight together lie on two lanes";
+}
+
+// Two lanes of `data`, messages between stages, and meetings of tensor ranks.
+TEST_F(TraceTest, PerfettoShowsEverySlice) {
+  if (!has_python()) GTEST_SKIP() << "no .venv";
+  for (const std::string other : {"tensor", "data"}) {
+    const Words degree = other == "data" ? Words{} : Words{"parallel.tensor=2"};
+    expect_done(train(4, other,
+                      degree + Words{"parallel.pipeline=2", "parallel.bucket_bytes=4096",
+                                     "run.steps=3", "log.trace=[2, 3]"}));
+    const Outcome checked = view(folder(other) / "trace.json");
+    EXPECT_EQ(checked.code, 0) << other << ": " << checked.out << checked.err;
+    EXPECT_NE(checked.out.find(" arrows"), std::string::npos) << checked.out;
+  }
 }
 
 TEST_F(TraceTest, ChangesNoBit) {

@@ -9,6 +9,7 @@
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "parallel/comm/clock_offset.h"
+#include "parallel/trace/host_clock.h"
 #include "parallel/trace/merge_traces.h"
 #include "parallel/trace/trace_file.h"
 #include "trainer/checkpoint/manifest.h"
@@ -35,6 +36,10 @@ void make_empty(const std::filesystem::path& folder) {
   CLOZE_REQUIRE(!error, ExitCode::kCannotWrite,
                 str("cannot empty ", folder.string(), ": ", error.message()),
                 "check its permissions");
+}
+
+ClockReading read_clock(Communicator& world) {
+  return share_clock(world, read_clock_offset(world), host_clock_id());
 }
 
 // Makes `link` name `target`, a path from the link's folder; there is no moment without a link.
@@ -71,7 +76,7 @@ bool StepTraces::is_traced(std::int64_t step) const {
 void StepTraces::before_step(std::int64_t step) {
   if (!trace_ || !is_traced(step)) return;
   if (!trace_->is_on()) {
-    clock_at_begin_ = read_clock_offset(*groups_.world);
+    clock_at_begin_ = read_clock(*groups_.world);
     trace_->begin();
   }
   trace_->set_step(step);
@@ -104,7 +109,7 @@ void StepTraces::write(WrittenTrace& written) {
   process.host = host_name();
   process.coordinates = {
       {"stage", groups_.at.pipeline}, {"data", groups_.at.data}, {"tensor", groups_.at.tensor}};
-  const ClockReading clock_at_end = read_clock_offset(world);
+  const ClockReading clock_at_end = read_clock(world);
   if (world.rank() > 0) process.clock = ClockAlignment(clock_at_begin_, clock_at_end);
   // The first rank's begin is time 0.
   process.origin = -largest_of(world, -process.clock.aligned(trace_->began()));
