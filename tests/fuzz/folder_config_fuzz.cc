@@ -36,7 +36,7 @@ void run(std::string_view input) {
   static const ScratchFolder scratch;
   const std::size_t separator = input.find(kSeparator);
   const std::string_view text = input.substr(0, separator);
-  const std::filesystem::path config_path = scratch.write("config.json", text);
+  scratch.write("config.json", text);
   if (separator == std::string_view::npos) {
     std::filesystem::remove(scratch / "generation_config.json");
   } else {
