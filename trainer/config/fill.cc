@@ -2,6 +2,7 @@
 // known, of the right type, in range, supported.
 #include "trainer/config/fill.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -24,12 +25,18 @@ std::vector<std::string> names_of(const Descriptor& type) {
   return names;
 }
 
+// Whether a problem was told of the value or of a part of it when it was read.
+bool is_unread(const YamlNode& node) {
+  return node.kind == YamlNode::Kind::kUnread || std::ranges::any_of(node.children, is_unread);
+}
+
 class Filler {
  public:
   Filler(const std::string& file, Draft& draft) : file_(file), draft_(draft) {}
 
   void fill(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::kMap) {
+      if (is_unread(root)) return;
       report(root.line, root.column, "the config is no map of sections",
              "write sections such as model: and data: with their keys below");
       return;
@@ -46,6 +53,8 @@ class Filler {
       if (close) excuse_section(*run.FindFieldByName(*close));
       report(node.key_line, node.key_column, str("unknown section '", node.key, "'"),
              unknown_fix(node.key, "", run));
+    } else if (node.kind != YamlNode::Kind::kMap && is_unread(node)) {
+      excuse_section(*section);
     } else if (node.kind != YamlNode::Kind::kMap) {
       const bool is_empty = node.kind == YamlNode::Kind::kNull;
       excuse_section(*section);
@@ -79,6 +88,10 @@ class Filler {
     draft_.loaded.origin[name] = file_ == kOverrideFile
                                      ? kOverrideFile
                                      : str(file_, ":", node.key_line, ":", node.key_column);
+    if (is_unread(node)) {
+      draft_.broken.insert(name);
+      return;
+    }
     Message& message = mutable_section_of(draft_.loaded.run, key);
     std::vector<Problem> problems;
     read_value(node, name, *key.field, message, file_, problems);
@@ -141,7 +154,8 @@ void shift(YamlNode& node, int number, int columns) {
 
 void fill_from_file(const std::string& text, const std::string& file, Draft& draft) {
   const std::size_t problems_before = draft.problems.size();
-  const auto root = parse_yaml(text, file, draft.problems);
+  const auto [root, is_whole] = parse_yaml(text, file, draft.problems);
+  draft.is_whole = is_whole && root && root->kind == YamlNode::Kind::kMap;
   if (root && root->kind != YamlNode::Kind::kNull) {
     Filler(file, draft).fill(*root);
   } else if (draft.problems.size() == problems_before) {
@@ -161,7 +175,7 @@ void fill_from_override(const std::string& text, int number, Draft& draft) {
   const std::string path = text.substr(0, equals);
   const std::string value = text.substr(equals + 1);
   std::vector<Problem> problems;
-  auto node = parse_yaml(value, file, problems);
+  auto node = parse_yaml(value, file, problems).root;
   for (Problem& problem : problems) {
     problem.line = number;
     problem.column += static_cast<int>(equals) + 1;

@@ -16,6 +16,8 @@ struct Draft {
   std::vector<Problem> problems;
   // Keys that were written but have no valid value; rules do not judge them.
   std::set<std::string> broken;
+  // The file could be read to its end; else rules would judge keys that stand behind.
+  bool is_whole = true;
 };
 
 inline constexpr const char* kOverrideFile = "--set";

@@ -39,13 +39,11 @@ Draft read_sources(const std::string& text, const std::string& file,
   Draft draft;
   draft.loaded.file = file;
   fill_from_file(text, file, draft);
-  // A file that cannot be read as YAML has no keys; rules would only repeat that.
-  const bool is_readable = draft.problems.empty() || !draft.loaded.places.empty();
   int number = 0;
   for (const std::string& override_text : overrides) {
     fill_from_override(override_text, ++number, draft);
   }
-  if (is_readable) {
+  if (draft.is_whole) {
     resolve(draft);
     std::vector<Problem> violated = check_rules(draft.loaded, world_size, draft.broken);
     draft.problems.insert(draft.problems.end(), violated.begin(), violated.end());

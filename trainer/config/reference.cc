@@ -62,7 +62,9 @@ mine.yaml:9:3: schedule.min_lr has no effect: schedule.kind is constant; remove 
 Each line is `file:line:column: what is wrong; what to write instead`. All problems are listed at once, in
 well under a second, before anything of the model is allocated; problems of `--set` stand at
 `--set:NUMBER:COLUMN`. With `--world` the layout must also fit that many ranks; where it does not, the layouts
-that would are listed. The exit code is 0 or 64. `cloze train` makes the same checks with the ranks it has.
+that would are listed. Where a text stops being YAML, at a bracket that is not closed or a tab in the indentation,
+the keys before are judged, and nothing is said of what may stand behind. The exit code is 0 or 64. `cloze train`
+makes the same checks with the ranks it has.
 
 A key that another key disables (`min_lr` with `kind: constant`) is an error in the same source, and a notice
 when a `--set` disables a key of the file, so that one file serves several experiments. A key that only an axis

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "parallel/base/check.h"
@@ -47,25 +48,36 @@ bool is_deceptive(std::uint32_t code) {
   return is_line_end || is_direction || code == 0xFEFF;
 }
 
-// A problem of one character: what and fix, or nothing.
-std::optional<std::pair<std::string, std::string>> fault_of(std::string_view text,
-                                                            std::size_t index, bool in_indent) {
+struct Fault {
+  std::string what;
+  std::string fix;
+};
+
+constexpr const char* kTabInIndent = "a tab in the indentation";
+
+// What is wrong with one character, or nothing.
+std::optional<Fault> fault_of(std::string_view text, std::size_t index, bool in_indent) {
   const std::uint8_t byte = byte_at(text, index);
-  if (byte == '\t' && in_indent) return {{"a tab in the indentation", "indent with spaces"}};
-  if (byte == 0) return {{"a NUL byte", "remove it; is this a text file?"}};
+  if (byte == '\t' && in_indent) return Fault{kTabInIndent, "indent with spaces"};
+  if (byte == 0) return Fault{"a NUL byte", "remove it; is this a text file?"};
   if (byte == '\r' && (index + 1 == text.size() || text[index + 1] != '\n')) {
-    return {{"a carriage return inside a line", "end lines with a line feed"}};
+    return Fault{"a carriage return inside a line", "end lines with a line feed"};
   }
   const bool is_space = byte == '\t' || byte == '\n' || byte == '\r';
   if ((byte < 0x20 && !is_space) || byte == 0x7f) {
-    return {{"a control character", "remove it; is this a text file?"}};
+    return Fault{"a control character", "remove it; is this a text file?"};
   }
   const std::size_t length = utf8_length(text, index);
-  if (length == 0) return {{"a byte that is not UTF-8", "save the file as UTF-8"}};
+  if (length == 0) return Fault{"a byte that is not UTF-8", "save the file as UTF-8"};
   if (length > 1 && is_deceptive(code_point(text, index, length))) {
-    return {{"an invisible character that changes how the line is read or shown", "remove it"}};
+    return Fault{"an invisible character that changes how the line is read or shown", "remove it"};
   }
   return std::nullopt;
+}
+
+// A letter of so many bytes.
+std::string_view letter_of(std::size_t length) {
+  return length == 3 ? "\uFFFD" : length == 2 ? "\u00D7" : "x";
 }
 
 }  // namespace
@@ -117,30 +129,52 @@ std::size_t utf8_length(std::string_view text, std::size_t byte) {
   return code < least || code > 0x10FFFF || is_surrogate ? 0 : length;
 }
 
-std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string& file,
-                                        std::size_t most_bytes) {
+CheckedBytes check_yaml_bytes(std::string_view text, const std::string& file,
+                              std::size_t most_bytes) {
+  constexpr std::size_t kMostFaults = 100;
+  CheckedBytes checked;
+  std::vector<Problem>& problems = checked.problems;
   if (text.size() > most_bytes) {
-    return Problem{file, 1, 1, str("the file has ", text.size(), " bytes, more than ", most_bytes),
-                   "a config has a few thousand bytes; is this the right file?"};
+    problems.push_back({file, 1, 1,
+                        str("the file has ", text.size(), " bytes, more than ", most_bytes),
+                        "a config has a few thousand bytes; is this the right file?"});
+    return checked;
   }
-  if (text.starts_with("\xEF\xBB\xBF")) {
-    return Problem{file, 1, 1, "the file begins with a byte order mark", "save it as plain UTF-8"};
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) {
+    problems.push_back(
+        {file, 1, 1, "the file begins with a byte order mark", "save it as plain UTF-8"});
+    text.remove_prefix(kMark.size());
   }
+  std::string readable(text);
+  std::optional<TextPositions> positions;
   bool in_indent = true;
+  bool misleads = false;  // What the indentation means cannot be known.
+  std::string before;     // What was wrong with the character before: a run of them is one problem.
   for (std::size_t index = 0; index < text.size();) {
-    if (const auto fault = fault_of(text, index, in_indent)) {
-      const TextPosition at = TextPositions(text).at(index);
-      return Problem{file, at.line, at.column, fault->first, fault->second};
+    const std::size_t length = std::max<std::size_t>(1, utf8_length(text, index));
+    const std::optional<Fault> fault = fault_of(text, index, in_indent);
+    if (fault && fault->what != before) {
+      if (problems.size() == kMostFaults) return checked;
+      if (!positions) positions.emplace(text);
+      const TextPosition at = positions->at(index);
+      problems.push_back({file, at.line, at.column, fault->what, fault->fix});
+    }
+    before = fault ? fault->what : "";
+    if (fault) {
+      misleads = misleads || fault->what == kTabInIndent;
+      readable.replace(index, length, letter_of(length));
     }
     in_indent = text[index] == '\n' || (in_indent && text[index] == ' ');
-    index += utf8_length(text, index);
+    index += length;
   }
-  return std::nullopt;
+  if (!misleads) checked.readable = std::move(readable);
+  return checked;
 }
 
 bool is_plain_line(std::string_view text) {
   return text.find_first_of("\t\r\n") == std::string_view::npos &&
-         !check_yaml_bytes(text, "", text.size());
+         check_yaml_bytes(text, "", text.size()).problems.empty();
 }
 
 }  // namespace cloze

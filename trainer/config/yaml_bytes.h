@@ -35,9 +35,16 @@ class TextPositions {
 // surrogate, a stray or missing continuation, a code point above 10FFFF).
 std::size_t utf8_length(std::string_view text, std::size_t byte);
 
-// The first problem of the bytes. `most_bytes` is the largest size that is read.
-std::optional<Problem> check_yaml_bytes(std::string_view text, const std::string& file,
-                                        std::size_t most_bytes);
+struct CheckedBytes {
+  std::vector<Problem> problems;  // In the order of the text.
+  // The text with letters in place of what is wrong, as long as it was, so that the rest can be
+  // judged as well; nothing when that would only mislead.
+  std::optional<std::string> readable;
+};
+
+// Judges the bytes. `most_bytes` is the largest size that is read.
+CheckedBytes check_yaml_bytes(std::string_view text, const std::string& file,
+                              std::size_t most_bytes);
 
 // Whether a text can be shown on one line as it is: no tab, no line end, no problem of its bytes.
 bool is_plain_line(std::string_view text);

@@ -8,6 +8,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 #include <utility>
 
@@ -22,6 +23,7 @@ constexpr const char* kShallow = "a config has sections, keys and lists: three o
 // Leaves yaml-cpp: the text cannot be read further.
 struct Unreadable {
   Problem problem;
+  bool is_foreign = false;  // It is no config at all; what came before is not worth judging.
 };
 
 // Whether the quote that `text` begins with is closed before the line ends; yaml-cpp also accepts
@@ -53,19 +55,26 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    refuse_extras(mark, "?", anchor);
+    report_extras(mark, "?", anchor);
     finish(node_at(mark, YamlNode::Kind::kNull));
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-    stop(mark, "an alias (*name)", "write the value out; aliases are not accepted");
+    report(mark, "an alias (*name)", "write the value out; aliases are not accepted");
+    finish(node_at(mark, YamlNode::Kind::kUnread));
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    refuse_extras(mark, tag == "!" ? "?" : tag, anchor);
+    if (report_extras(mark, tag == "!" ? "?" : tag, anchor)) {
+      finish(node_at(mark, YamlNode::Kind::kUnread));
+      return;
+    }
     YamlNode node = node_at(mark, YamlNode::Kind::kScalar);
     const std::string_view rest = text_.substr(byte_of(mark));
     if (rest.starts_with('|') || rest.starts_with('>')) {
-      stop(mark, "a block scalar (| or >)", "write the text on one line");
+      report(mark, "a block scalar (| or >)", "write the text on one line");
+      node.kind = YamlNode::Kind::kUnread;
+      finish(std::move(node));
+      return;
     }
     node.quoted = rest.starts_with('"') || rest.starts_with('\'');
     if (node.quoted && !is_closed(rest)) {
@@ -92,6 +101,18 @@ class TreeBuilder : public YAML::EventHandler {
 
   std::optional<YamlNode> take_root() { return std::move(root_); }
 
+  // What was whole when reading stopped: the sections so far, and the keys of the last one.
+  std::optional<YamlNode> take_beginning() {
+    if (root_ || open_.empty()) return take_root();
+    Open& top = open_.front();
+    if (top.node.kind != YamlNode::Kind::kMap) return std::nullopt;
+    const bool has_section = open_.size() > 1 && open_[1].node.kind == YamlNode::Kind::kMap;
+    if (has_section && top.key && problems_.size() + 1 < kMostProblems) {
+      add_entry(top, std::move(open_[1].node));
+    }
+    return std::move(top.node);
+  }
+
  private:
   // A map or list being read. In a map a scalar is a key until the value has come.
   struct Open {
@@ -104,32 +125,33 @@ class TreeBuilder : public YAML::EventHandler {
   }
   [[noreturn]] void stop(const YAML::Mark& mark, std::string what, std::string fix) const {
     const TextPosition at = positions_.at(byte_of(mark));
-    throw Unreadable{Problem{file_, at.line, at.column, std::move(what), std::move(fix)}};
+    throw Unreadable{Problem{file_, at.line, at.column, std::move(what), std::move(fix)},
+                     /*is_foreign=*/false};
   }
   YamlNode node_at(const YAML::Mark& mark, YamlNode::Kind kind) {
-    if (++nodes_ > kMostNodes) {
-      stop(mark, str("more than ", kMostNodes, " values"), "is this the right file?");
-    }
     const TextPosition at = positions_.at(byte_of(mark));
+    if (++nodes_ > kMostNodes) {
+      give_up(at.line, at.column, str("more than ", kMostNodes, " values"));
+    }
     YamlNode node;
     node.kind = kind;
     node.line = at.line;
     node.column = at.column;
     return node;
   }
-  void refuse_extras(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
+  // Whether there is a tag or an anchor.
+  bool report_extras(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     const std::size_t byte = byte_of(mark);
     const char first = byte < text_.size() ? text_[byte] : '\0';
-    if ((!tag.empty() && tag != "?") || first == '!') {
-      stop(mark, "a tag (!name)", "remove it; tags are not accepted");
-    }
-    if (anchor != 0 || first == '&') {
-      stop(mark, "an anchor (&name)", "remove it; anchors are not accepted");
-    }
+    const bool has_tag = (!tag.empty() && tag != "?") || first == '!';
+    const bool has_anchor = anchor != 0 || first == '&';
+    if (has_tag) report(mark, "a tag (!name)", "remove it; tags are not accepted");
+    if (has_anchor) report(mark, "an anchor (&name)", "remove it; anchors are not accepted");
+    return has_tag || has_anchor;
   }
   void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
              YamlNode::Kind kind) {
-    refuse_extras(mark, tag, anchor);
+    report_extras(mark, tag, anchor);
     if (static_cast<int>(open_.size()) == kDeepestConfig) {
       stop(mark, str("nested deeper than ", kDeepestConfig, " levels"), kShallow);
     }
@@ -155,7 +177,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (parent.node.kind == YamlNode::Kind::kList) {
       parent.node.children.push_back(std::move(node));
     } else if (!parent.key) {
-      if (node.kind != YamlNode::Kind::kScalar) {
+      if (node.kind == YamlNode::Kind::kNull) {
         report(node.line, node.column, "an empty key", "write key: value");
       }
       parent.key = std::move(node);
@@ -184,12 +206,19 @@ class TreeBuilder : public YAML::EventHandler {
       parent.node.children.push_back(std::move(value));
     }
   }
+  void report(const YAML::Mark& mark, std::string what, std::string fix) {
+    const TextPosition at = positions_.at(byte_of(mark));
+    report(at.line, at.column, std::move(what), std::move(fix));
+  }
   void report(int line, int column, std::string what, std::string fix) {
     problems_.push_back({file_, line, column, std::move(what), std::move(fix)});
     if (problems_.size() >= kMostProblems) {
-      throw Unreadable{Problem{file_, line, column, "too many problems; the rest is not read",
-                               "is this the right file?"}};
+      give_up(line, column, "too many problems; the rest is not read");
     }
+  }
+  [[noreturn]] void give_up(int line, int column, std::string what) const {
+    throw Unreadable{Problem{file_, line, column, std::move(what), "is this the right file?"},
+                     /*is_foreign=*/true};
   }
 
   // A config has about a hundred.
@@ -248,32 +277,32 @@ Problem problem_of(const YAML::Exception& error, std::string_view text, const st
 
 }  // namespace
 
-std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& file,
-                                   std::vector<Problem>& problems) {
-  if (auto problem = check_yaml_bytes(text, file, kLargestConfigBytes)) {
-    problems.push_back(std::move(*problem));
-    return std::nullopt;
-  }
-  if (const auto byte = find_deep_brackets(text)) {
-    const TextPosition at = TextPositions(text).at(*byte);
+ParsedYaml parse_yaml(std::string_view text, const std::string& file,
+                      std::vector<Problem>& problems) {
+  CheckedBytes checked = check_yaml_bytes(text, file, kLargestConfigBytes);
+  std::ranges::move(checked.problems, std::back_inserter(problems));
+  if (!checked.readable) return {.root = std::nullopt, .is_whole = false};
+  const std::string& readable = *checked.readable;
+  if (const auto byte = find_deep_brackets(readable)) {
+    const TextPosition at = TextPositions(readable).at(*byte);
     problems.push_back({file, at.line, at.column,
                         str("nested deeper than ", kDeepestConfig, " levels"), kShallow});
-    return std::nullopt;
+    return {.root = std::nullopt, .is_whole = false};
   }
-  std::istringstream stream{std::string(text)};
-  TreeBuilder builder(text, file, problems);
+  std::istringstream stream{readable};
+  TreeBuilder builder(readable, file, problems);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
+    return {.root = builder.take_root()};
   } catch (const Unreadable& unreadable) {
     problems.push_back(unreadable.problem);
-    return std::nullopt;
+    if (unreadable.is_foreign) return {.root = std::nullopt, .is_whole = false};
   } catch (const YAML::Exception& error) {
-    problems.push_back(problem_of(error, text, file));
-    return std::nullopt;
+    problems.push_back(problem_of(error, readable, file));
   }
-  return builder.take_root();
+  return {.root = builder.take_beginning(), .is_whole = false};
 }
 
 }  // namespace cloze

@@ -15,7 +15,8 @@
 namespace cloze {
 
 struct YamlNode {
-  enum class Kind : std::uint8_t { kNull, kScalar, kList, kMap };
+  // kUnread: a value that is not accepted, of which a problem was told.
+  enum class Kind : std::uint8_t { kNull, kScalar, kList, kMap, kUnread };
   Kind kind = Kind::kNull;
   int line = 0;         // From 1.
   int column = 0;       // From 1, characters.
@@ -31,9 +32,14 @@ struct YamlNode {
 inline constexpr std::size_t kLargestConfigBytes = 1 << 20;
 inline constexpr int kDeepestConfig = 16;  // Maps and lists inside one another.
 
-// The tree of `text`; nothing when it cannot be read at all. Doubled keys, missing values and the
-// like are reported and the rest is read on. `file` is the name that problems show.
-std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& file,
-                                   std::vector<Problem>& problems);
+struct ParsedYaml {
+  std::optional<YamlNode> root;
+  bool is_whole = true;  // Else the text could not be read to its end; `root` is what came before.
+};
+
+// The tree of `text`. What is not accepted, such as doubled keys, anchors and bad bytes, is
+// reported and the rest is read on. `file` is the name that problems show.
+ParsedYaml parse_yaml(std::string_view text, const std::string& file,
+                      std::vector<Problem>& problems);
 
 }  // namespace cloze
