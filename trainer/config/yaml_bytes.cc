@@ -146,6 +146,7 @@ CheckedBytes check_yaml_bytes(std::string_view text, const std::string& file,
         {file, 1, 1, "the file begins with a byte order mark", "save it as plain UTF-8"});
     text.remove_prefix(kMark.size());
   }
+  checked.text = text;
   std::string readable(text);
   std::optional<TextPositions> positions;
   bool in_indent = true;

@@ -37,7 +37,8 @@ std::size_t utf8_length(std::string_view text, std::size_t byte);
 
 struct CheckedBytes {
   std::vector<Problem> problems;  // In the order of the text.
-  // The text with letters in place of what is wrong, as long as it was, so that the rest can be
+  std::string_view text;          // Without a byte order mark. Places are counted in it.
+  // `text` with letters in place of what is wrong, as long as it was, so that the rest can be
   // judged as well; nothing when that would only mislead.
   std::optional<std::string> readable;
 };

@@ -44,8 +44,10 @@ bool is_closed(std::string_view text) {
 
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(std::string_view text, const std::string& file, std::vector<Problem>& problems)
-      : text_(text), positions_(text), file_(file), problems_(problems) {}
+  // `text` is what yaml-cpp reads; `original` is as long, and what places are counted in.
+  TreeBuilder(std::string_view text, std::string_view original, const std::string& file,
+              std::vector<Problem>& problems)
+      : text_(text), positions_(original), file_(file), problems_(problems) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) {
@@ -284,13 +286,13 @@ ParsedYaml parse_yaml(std::string_view text, const std::string& file,
   if (!checked.readable) return {.root = std::nullopt, .is_whole = false};
   const std::string& readable = *checked.readable;
   if (const auto byte = find_deep_brackets(readable)) {
-    const TextPosition at = TextPositions(readable).at(*byte);
+    const TextPosition at = TextPositions(checked.text).at(*byte);
     problems.push_back({file, at.line, at.column,
                         str("nested deeper than ", kDeepestConfig, " levels"), kShallow});
     return {.root = std::nullopt, .is_whole = false};
   }
   std::istringstream stream{readable};
-  TreeBuilder builder(readable, file, problems);
+  TreeBuilder builder(readable, checked.text, file, problems);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
@@ -300,7 +302,7 @@ ParsedYaml parse_yaml(std::string_view text, const std::string& file,
     problems.push_back(unreadable.problem);
     if (unreadable.is_foreign) return {.root = std::nullopt, .is_whole = false};
   } catch (const YAML::Exception& error) {
-    problems.push_back(problem_of(error, readable, file));
+    problems.push_back(problem_of(error, checked.text, file));
   }
   return {.root = builder.take_beginning(), .is_whole = false};
 }
