@@ -2,7 +2,7 @@
 """Runs clang-tidy with .clang-tidy. Needs `scripts/setup tests`, and build/release built.
 
 usage: lint.py             files changed in the last commits, then a tenth of the rest, which
-                           moves on with every commit; stops taking new files after --seconds
+                           moves on with every commit; takes no more of those after --seconds
        lint.py --all       every file
        lint.py FILE...     these
 """
@@ -53,8 +53,8 @@ def write_database():
     return folder, sorted({os.path.relpath(entry["file"], ROOT) for entry in commands})
 
 
-def chosen_files(files):
-    """Recently changed ones first, the newest change first; then this commit's tenth."""
+def recent_files(files):
+    """Those changed in the last commits or not committed, the newest change first."""
     known, chosen = set(files), []
     changed = git("diff", "--name-only", "HEAD")
     changed += git("log", f"-{RECENT_COMMITS}", "--pretty=format:", "--name-only")
@@ -65,9 +65,13 @@ def chosen_files(files):
             if candidate in known:
                 chosen.append(candidate)
                 break
-    turn = int((git("rev-list", "--count", "HEAD") or ["0"])[0]) % 10
-    chosen += [path for path in files if zlib.crc32(path.encode()) % 10 == turn]
     return list(dict.fromkeys(chosen))
+
+
+def tenth_of(files):
+    """This commit's share of all files."""
+    turn = int((git("rev-list", "--count", "HEAD") or ["0"])[0]) % 10
+    return [path for path in files if zlib.crc32(path.encode()) % 10 == turn]
 
 
 def main():
@@ -77,12 +81,14 @@ def main():
     parser.add_argument("--seconds", type=float, default=420)
     options = parser.parse_args()
     folder, files = write_database()
-    chosen = options.files or (files if options.all else chosen_files(files))
+    chosen = options.files or (files if options.all else recent_files(files))
+    if_time = []
+    if not options.files and not options.all:
+        if_time = [path for path in tenth_of(files) if path not in chosen]
     deadline = time.monotonic() + options.seconds
-    limited = not options.files and not options.all
 
     def check(path):
-        if limited and time.monotonic() > deadline:
+        if path in if_time and time.monotonic() > deadline:
             return path, None, ""
         started = time.monotonic()
         result = subprocess.run([str(ROOT / ".venv/bin/clang-tidy"), "-p", str(folder), "--quiet",
@@ -93,13 +99,13 @@ def main():
         return path, result.returncode == 0, result.stdout + result.stderr
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(check, chosen))
+        results = list(pool.map(check, chosen + if_time))
     skipped = sum(1 for _, clean, _ in results if clean is None)
     bad = [(path, text) for path, clean, text in results if clean is False]
     for path, text in bad:
         lines = [line for line in text.splitlines() if not re.match(r"\d+ warnings? ", line)]
         print(f"{path}:\n" + "\n".join(lines), file=sys.stderr)
-    print(f"lint: {len(chosen) - skipped} of {len(files)} files read, {len(bad)} with findings"
+    print(f"lint: {len(results) - skipped} of {len(files)} files read, {len(bad)} with findings"
           + (f", {skipped} more not reached in {options.seconds:.0f} s" if skipped else ""))
     sys.exit(1 if bad else 0)
 

@@ -2,10 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <map>
 #include <regex>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -34,35 +32,11 @@ std::vector<std::string> places(const SourceFile& source, const std::regex& patt
   return found;
 }
 
-// exceptions.txt: "path lines", the length that a file had when it was let through.
-std::map<std::string, int> length_exceptions() {
-  std::map<std::string, int> exceptions;
-  for (const std::string& line :
-       read_source(CLOZE_SOURCE_DIR, "tests/architecture/exceptions.txt").lines) {
-    if (line.empty() || line.front() == '#') continue;
-    std::istringstream words(line);
-    std::string path;
-    words >> path >> exceptions[path];
-  }
-  return exceptions;
-}
-
 TEST(RulesTest, NoFileIsLongerThanFourHundredLines) {
-  const std::map<std::string, int> exceptions = length_exceptions();
   for (const SourceFile& source : sources()) {
     if (source.path.ends_with(".txt") || source.path.ends_with(".json")) continue;
-    const auto exception = exceptions.find(source.path);
-    const int limit = exception == exceptions.end() ? kLongestFile : exception->second;
-    EXPECT_LE(static_cast<int>(source.lines.size()), limit)
+    EXPECT_LE(static_cast<int>(source.lines.size()), kLongestFile)
         << source.path << "\n  fix: one concept a file; give the second one its own";
-  }
-}
-
-TEST(RulesTest, TheListOfLongFilesOnlyShrinks) {
-  for (const auto& [path, limit] : length_exceptions()) {
-    const int lines = static_cast<int>(read_source(CLOZE_SOURCE_DIR, path).lines.size());
-    EXPECT_EQ(lines, limit) << path << ": write its length of today in exceptions.txt";
-    EXPECT_GT(lines, kLongestFile) << path << " is short enough: strike it from exceptions.txt";
   }
 }
 

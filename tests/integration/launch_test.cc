@@ -5,8 +5,11 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tests/integration/training.h"
+#include "trainer/checkpoint/checkpoint_directory.h"
+#include "trainer/checkpoint/manifest.h"
 
 namespace cloze {
 namespace {
@@ -167,6 +170,40 @@ TEST_F(LaunchTest, AKilledRankIsRestartedAndNothingIsDifferent) {
   expect_done(train(2, "b", settings));
   EXPECT_EQ(contents("a", 300), contents("b", 300));
   EXPECT_EQ(losses("a"), losses("b"));
+}
+
+TEST_F(LaunchTest, ADamagedCheckpointIsNotTheOneThatARestartNames) {
+  const std::unique_ptr<Process> process =
+      start_launch("a", {kLong, "checkpoint.interval=40"}, {"--max-restarts", "1"});
+  ASSERT_TRUE(reaches("a", 85));
+  const std::vector<pid_t> ranks = descendants_of(process->id(), "cloze");
+  ASSERT_EQ(ranks.size(), 2U);
+  for (const pid_t rank : ranks) ::kill(rank, SIGSTOP);
+  const std::filesystem::path checkpoints = run_folder("a") / "checkpoints";
+  const std::vector<std::int64_t> steps = committed_steps(checkpoints);
+  ASSERT_GE(steps.size(), 2U);
+  const std::filesystem::path newest = checkpoints / step_folder_name(steps[0]);
+  std::filesystem::resize_file(newest / rank_file_name(1), 100);
+  ::kill(ranks[1], SIGKILL);
+  ::kill(ranks[0], SIGCONT);
+
+  const std::string good = std::to_string(steps[1]);
+  for (int waited = 0; waited < 300 && event_names("a").back() != "resume"; ++waited) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  ::kill(process->id(), SIGTERM);
+  const Outcome outcome = process->wait(seconds(30));
+  EXPECT_EQ(outcome.code, 85) << outcome.err;
+  EXPECT_NE(outcome.err.find("restart 1 of 1 in 1 s, from the checkpoint of step " + good + "\n"),
+            std::string::npos)
+      << outcome.err;
+  for (const nlohmann::json& event : events("a")) {
+    if (event.at("event") == "restart") {
+      EXPECT_EQ(event.at("checkpoint_step"), steps[1]);
+    } else if (event.at("event") == "resume") {
+      EXPECT_EQ(event.at("step"), steps[1]);
+    }
+  }
 }
 
 TEST_F(LaunchTest, AKilledRankWithoutRestartsIsTheOneLine) {

@@ -19,6 +19,7 @@
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_library.h"
 #include "trainer/checkpoint/checkpoint_directory.h"
+#include "trainer/checkpoint/manifest.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/report_error.h"
 #include "trainer/cli/train_arguments.h"
@@ -122,9 +123,8 @@ class LaunchedRun {
   }
 
   RunProgress progress() const {
-    const std::vector<std::int64_t> steps = committed_steps(checkpoints_);
     return {.logged_step = last_logged_step(folder_ / "metrics.jsonl"),
-            .checkpoint_step = steps.empty() ? -1 : steps.front()};
+            .checkpoint_step = step_to_resume_from()};
   }
 
   void journal(const JobEnd& end, const Decision& decision, int total_restarts) const {
@@ -153,6 +153,18 @@ class LaunchedRun {
   }
 
  private:
+  // The one that a restart chooses by the structure of the files; -1 when there is none. A rank
+  // that finds damage in what it reads goes further back.
+  std::int64_t step_to_resume_from() const {
+    std::vector<std::string> warnings;  // The ranks will tell.
+    try {
+      const auto newest = newest_checkpoint(checkpoints_, ResumeMode::kAuto, warnings);
+      return newest ? step_of_folder(newest->filename().string()).value_or(-1) : -1;
+    } catch (const Error&) {
+      return -1;  // None is good.
+    }
+  }
+
   const LaunchArguments& arguments_;
   MpiVersion mpi_;
   RankPlacement placement_;

@@ -23,7 +23,7 @@ struct ProcessEnd {
 // How far a run has come, as its folder tells. -1: not that far.
 struct RunProgress {
   std::int64_t logged_step = -1;      // The last one in metrics.jsonl.
-  std::int64_t checkpoint_step = -1;  // The newest committed one.
+  std::int64_t checkpoint_step = -1;  // The newest good one.
   bool operator==(const RunProgress&) const = default;
 };
 
@@ -33,7 +33,7 @@ struct JobEnd {
   std::string fix{};       // What a user can do about it; empty when a rank has told already.
   int rank = 0;            // The one that the cause is about.
   std::int64_t step = -1;  // Where it happened, as far as one knows; -1: before the first.
-  std::int64_t checkpoint_step = -1;  // The newest commit that the job left.
+  std::int64_t checkpoint_step = -1;  // The newest good one that the job left.
   bool operator==(const JobEnd&) const = default;
 };
 

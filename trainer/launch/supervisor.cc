@@ -27,7 +27,7 @@ std::string name_of(int signal) {
 }
 
 std::string checkpoint_text(const JobEnd& end) {
-  return end.checkpoint_step < 0 ? "from the start, there is no checkpoint yet"
+  return end.checkpoint_step < 0 ? "from the start, there is no good checkpoint"
                                  : str("from the checkpoint of step ", end.checkpoint_step);
 }
 
