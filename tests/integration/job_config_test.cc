@@ -48,6 +48,56 @@ TEST_F(JobConfigTest, RunsKeepTheResolvedConfigWithTheOriginOfEachKey) {
   EXPECT_EQ(nlohmann::json::parse(inspected.out).at("config"), text) << "so does every checkpoint";
 }
 
+TEST_F(JobConfigTest, AKeyThatAnOptionDisablesIsANoticeOfEveryCommand) {
+  std::string text = text_of_file(workspace() / "config.yaml");
+  const std::string constant = "{kind: constant, warmup: 0}";
+  ASSERT_NE(text.find(constant), std::string::npos);
+  text.replace(text.find(constant), constant.size(), "{kind: cosine, min_lr: 1e-5}");
+  std::ofstream(workspace() / "notice.yaml") << text;
+  const std::string notice = "notice: schedule.min_lr of notice.yaml:";
+  const Outcome used = cloze({"config", "check", "notice.yaml"});
+  expect_done(used);
+  EXPECT_EQ(used.out.find("notice: "), std::string::npos) << used.out;
+
+  const Words option = {"--set", "schedule.kind=constant"};
+  const Outcome checked = cloze(Words{"config", "check", "notice.yaml"} + option);
+  expect_done(checked);
+  EXPECT_EQ(count_of(checked.out, notice), 1U) << checked.out;
+  const Outcome trained = cloze(Words{"train", "notice.yaml", "--set", "run.steps=1", "--set",
+                                      "run.directory=" + run_folder("n").string()} +
+                                option);
+  expect_done(trained);
+  EXPECT_EQ(count_of(trained.err, notice), 1U) << trained.err;
+}
+
+TEST_F(JobConfigTest, KeepAndKeepEveryChooseTheCheckpointsThatStay) {
+  expect_done(train(
+      0, "a",
+      {"run.steps=9", "checkpoint.interval=1", "checkpoint.keep=2", "checkpoint.keep_every=3"}));
+  for (std::int64_t step = 1; step <= 9; ++step) {
+    EXPECT_EQ(std::filesystem::exists(step_folder("a", step)), step % 3 == 0 || step == 8) << step;
+  }
+}
+
+TEST_F(JobConfigTest, TheHeaderTellsModelLayoutBatchScheduleAndMemory) {
+  const Outcome outcome =
+      train(4, "a",
+            {"run.steps=1", "parallel.tensor=2", "parallel.pipeline=2", "run.name=\"my run\"",
+             "precision.compute=bf16", "schedule.kind=cosine", "schedule.warmup=10%"});
+  expect_done(outcome);
+  for (
+      const std::string line :
+      {R"(cloze \| run my run in \S+/a \| seed 7\n)", R"(system \| \S.*\n)",
+       R"(model \| glm4, 4 layers, hidden 32, vocabulary \d+, [\d.]+ k parameters, bf16\n)",
+       R"(layout \| 4 ranks = pipeline 2 x data 1 x tensor 2.*, ZeRO 1, layers by stage \[2, 2\], )"
+       R"(\d+ threads? a rank\n)",
+       R"(batch \| \d+ rows of 64 tokens, \d+ a microbatch\n)",
+       R"(schedule \| 1 steps, cosine to lr 0\.003, warm-up 10%\n)",
+       R"(memory \| weights, gradients and optimizer [\d.]+ [kM]?B on the largest rank\n)"}) {
+    EXPECT_TRUE(std::regex_search(outcome.out, std::regex("(^|\n)" + line))) << line << outcome.out;
+  }
+}
+
 // Directories as people have them.
 TEST_F(JobConfigTest, RunDirectoriesOfAnyNameWorkOrAreRefused) {
   const std::string base = run_folder("x").parent_path().filename().string() + "/";

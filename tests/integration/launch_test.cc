@@ -73,7 +73,8 @@ TEST_F(LaunchTest, TrainsAsMpirunDoes) {
   const Outcome outcome = launch("a", {});
   expect_done(outcome);
   expect_no_paragraphs(outcome);
-  EXPECT_EQ(count_of(outcome.out, "| loss"), 6U) << outcome.out;
+  EXPECT_EQ(count_of("\n" + outcome.out, "\nstep "), 6U) << "nothing stands before a line\n"
+                                                         << outcome.out;
   expect_done(train(2, "b"));
   EXPECT_EQ(contents("a", 6), contents("b", 6));
 }
