@@ -90,6 +90,17 @@ TEST_F(SupervisorTest, TransientEndsAreStartedAgain) {
   EXPECT_NE(err_.find("launch: restart 1 of 2 in 1 s, from the start"), std::string::npos) << err_;
 }
 
+TEST_F(SupervisorTest, EachRestartWaitsTwiceAsLongAsTheOneBefore) {
+  EXPECT_EQ(run("date +%s%N >> times; [ $1 -eq 2 ] || exit 75", 5), 0);
+  std::ifstream file(folder_ / "times");
+  std::vector<std::int64_t> times;
+  for (std::int64_t time = 0; file >> time;) times.push_back(time / 1'000'000);
+  ASSERT_EQ(times.size(), 3U);
+  EXPECT_GE(times[1] - times[0], 1000);
+  EXPECT_GE(times[2] - times[1], 2000);
+  EXPECT_LT(times[2] - times[0], 30'000);
+}
+
 TEST_F(SupervisorTest, RestartsRunOut) {
   EXPECT_EQ(
       run("printf 'FATAL rank=1 host=h step=%s phase=step code=75 what=\"x\" fix=\"y\"\\n' $1 >&2\n"
