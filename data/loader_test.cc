@@ -143,13 +143,44 @@ TEST(LoaderTest, PrefetchChangesNothing) {
   }
 }
 
-TEST(LoaderTest, ReadsAheadNoFurtherThanAsked) {
+// A row is one read. The loader's reads once there are `expected`, and a while in which it must not
+// go on; what it has reached when it never gets there.
+int reads_at_rest(const FaultyDocuments& watched, int expected) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (watched.reads() < expected && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  return watched.reads();
+}
+
+TEST(LoaderTest, ReadsAheadAsFarAsAskedAndNoFurther) {
   auto documents = std::make_unique<const FaultyDocuments>(1 << 30, std::chrono::milliseconds(0));
   const FaultyDocuments& watched = *documents;
   const SampleSource source = source_of(std::move(documents));
-  const Loader loader(source, BatchPlan({.global_size = 1}), {.prefetch = 3});
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_LE(watched.reads(), 4) << "three that are ready and one that waits for room";
+  Loader loader(source, BatchPlan({.global_size = 1}), {.prefetch = 3});
+  EXPECT_EQ(reads_at_rest(watched, 4), 4) << "three that are ready and one that waits for room";
+  loader.next_step();
+  EXPECT_EQ(reads_at_rest(watched, 5), 5) << "one more for the one that was taken";
+}
+
+TEST(LoaderTest, ReadsAheadWithinItsBytes) {
+  struct Case {
+    double batches;  // That the bytes are enough for.
+    int reads;
+  };
+  for (const Case& bound : {Case{2, 3}, Case{2.9, 3}, Case{3, 4}, Case{0.001, 2}}) {
+    auto documents = std::make_unique<const FaultyDocuments>(1 << 30, std::chrono::milliseconds(0));
+    const FaultyDocuments& watched = *documents;
+    const SampleSource source = source_of(std::move(documents));
+    const auto bytes = static_cast<double>(num_bytes(source.row(0)));
+    const int before = watched.reads();
+    const Loader loader(
+        source, BatchPlan({.global_size = 1}),
+        {.prefetch = 64, .max_bytes = static_cast<std::int64_t>(bound.batches * bytes)});
+    EXPECT_EQ(reads_at_rest(watched, before + bound.reads), before + bound.reads)
+        << bound.batches << " batches: those that are ready and one that waits for room";
+  }
 }
 
 TEST(LoaderTest, AnErrorOfTheThreadIsThrownAtItsStep) {

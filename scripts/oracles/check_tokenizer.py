@@ -1,16 +1,19 @@
-"""Compares `cloze tokenizer encode` with Hugging Face tokenizers, token by token.
+"""Compares `cloze tokenizer encode` with Hugging Face tokenizers, token by token, and has
+`cloze tokenizer decode` turn the ids back into the bytes.
 
     .venv/bin/python scripts/oracles/check_tokenizer.py DIR [FILE...]
         [--binary build/release/cloze] [--code-points] [--fuzz COUNT] [--seed S] [--transformers]
 
-DIR holds tokenizer.json. Each FILE is read whole (.gz too) and encoded with special tokens read as
-text and as tokens; --code-points adds texts with every code point of Unicode in the places a split
-pattern tells apart; --fuzz adds random texts of hard characters; --transformers also compares with
-transformers.AutoTokenizer. Prints counts; exits 1 on any difference, after showing the first.
+DIR holds tokenizer.json. Each FILE is a text (.gz too), or with .jsonl a text a line, under "text".
+All are encoded with special tokens read as text and as tokens; --code-points adds texts with every
+code point of Unicode in the places a split pattern tells apart; --fuzz adds random texts of hard
+characters; --transformers also compares with transformers.AutoTokenizer. Prints counts; exits 1 on
+any difference, after showing the first.
 """
 
 import argparse
 import gzip
+import json
 import pathlib
 import random
 import subprocess
@@ -19,7 +22,8 @@ import tempfile
 
 from tokenizers import Tokenizer
 
-FILES_PER_CALL = 200
+FILES_PER_CALL = 2000
+END = "<|endoftext|>"  # Between the texts that are decoded together.
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 CODE_POINTS_PER_TEXT = 2048
 # Around {}: after and before letters, digits, blanks, newlines, punctuation, apostrophes.
@@ -40,7 +44,13 @@ def texts_of(arguments) -> list[tuple[str, str]]:
     texts = []
     for path in arguments.files:
         data = pathlib.Path(path).read_bytes()
-        texts.append((path, (gzip.decompress(data) if path.endswith(".gz") else data).decode()))
+        content = (gzip.decompress(data) if path.endswith(".gz") else data).decode()
+        if path.endswith(".jsonl"):
+            lines = content.split("\n")  # splitlines() would cut at U+2028 too.
+            texts += [(f"{path}:{number}", json.loads(line)["text"])
+                      for number, line in enumerate(lines, 1) if line]
+        else:
+            texts.append((path, content))
     if arguments.code_points:
         for start in range(0, len(CODE_POINTS), CODE_POINTS_PER_TEXT):
             block = CODE_POINTS[start : start + CODE_POINTS_PER_TEXT]
@@ -70,6 +80,17 @@ def encode_ours(arguments, texts: list[tuple[str, str]], parse_special: bool) ->
             lines = result.stdout.split("\n")[:-1]
             found += [[int(id) for id in line.split()] for line in lines]
     return found
+
+
+def decode_ours(arguments, every_ids: list[list[int]], end: int) -> bytes:
+    """Our text of all ids, with END after each text."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "ids"
+        path.write_text("".join(" ".join(map(str, [*ids, end])) + "\n" for ids in every_ids))
+        command = [arguments.binary, "tokenizer", "decode", "--tokenizer", arguments.folder]
+        return subprocess.run(
+            command + ["--input", str(path)], check=True, stdout=subprocess.PIPE
+        ).stdout
 
 
 def show_difference(name: str, ours: list[int], theirs: list[int], tokenizer: Tokenizer) -> None:
@@ -109,6 +130,16 @@ def main() -> int:
         tokenizer.encode_special_tokens = not parse_special
         num_tokens = num_bytes = 0
         every_ours = encode_ours(arguments, texts, parse_special)
+        decoded = decode_ours(arguments, every_ours, tokenizer.token_to_id(END))
+        expected = b"".join(content.encode() + END.encode() for _, content in texts)
+        if decoded != expected:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(decoded, expected)) if a != b),
+                min(len(decoded), len(expected)),
+            )
+            num_different += 1
+            print(f"DIFFERENT: our decoder gives {decoded[at - 20 : at + 20]} at byte {at}, not "
+                  f"{expected[at - 20 : at + 20]}")
         for (name, content), ours in zip(texts, every_ours, strict=True):
             theirs = tokenizer.encode(content, add_special_tokens=False).ids
             num_tokens += len(theirs)
@@ -126,7 +157,8 @@ def main() -> int:
                     num_different += 1
                     show_difference(f"{name}, by AutoTokenizer", ours, theirs, tokenizer)
         kind = "special tokens read" if parse_special else "special tokens as text"
-        print(f"{kind}: {len(texts)} texts, {num_bytes} bytes, {num_tokens} tokens compared")
+        print(f"{kind}: {len(texts)} texts, {num_bytes} bytes, {num_tokens} tokens compared, and "
+              "decoded again")
     print(f"{num_different} differences")
     return 1 if num_different else 0
 

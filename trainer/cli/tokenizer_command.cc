@@ -1,9 +1,13 @@
-// cloze tokenizer train | encode: learns a vocabulary from text, and shows the ids of a text.
+// cloze tokenizer train | encode | decode: learns a vocabulary from text, shows the ids of a text
+// and the text of ids.
+#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "data/bpe_trainer.h"
@@ -31,6 +35,12 @@ struct EncodeOptions {
   std::vector<std::filesystem::path> inputs;
   std::filesystem::path tokenizer;
   bool parse_special = false;
+};
+
+struct DecodeOptions {
+  std::vector<std::filesystem::path> inputs;
+  std::filesystem::path tokenizer;
+  bool skip_special = false;
 };
 
 // Counts the words of every document; a fault of the input ends the run.
@@ -86,6 +96,13 @@ void with_text(const std::filesystem::path& path, const Work& work) {
   }
 }
 
+int written() {
+  std::cout.flush();
+  CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
+                "check that the reader of the pipe or the disk takes all");
+  return static_cast<int>(ExitCode::kDone);
+}
+
 // One line of ids a file.
 int encode(const EncodeOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
@@ -107,10 +124,47 @@ int encode(const EncodeOptions& options) {
       std::cout << line << '\n';
     });
   }
-  std::cout.flush();
-  CLOZE_REQUIRE(std::cout.good(), ExitCode::kIo, "cannot write to the standard output",
-                "check that the reader of the pipe or the disk takes all");
-  return static_cast<int>(ExitCode::kDone);
+  return written();
+}
+
+// Decimal numbers between blanks and line ends.
+std::vector<std::int32_t> parse_ids(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  std::vector<std::int32_t> ids;
+  for (std::size_t at = 0; (at = text.find_first_not_of(kBlanks, at)) != std::string_view::npos;) {
+    const std::string_view word =
+        text.substr(at, text.find_first_of(kBlanks, at) - at);  // To the end when there is none.
+    const char* const end = word.data() + word.size();
+    const auto [stop, error] = std::from_chars(word.data(), end, ids.emplace_back());
+    CLOZE_REQUIRE(error == std::errc() && stop == end, ExitCode::kBadInput,
+                  str("\"", word.substr(0, 40), "\" (byte ", at, ") is no id"),
+                  "give decimal numbers as `cloze tokenizer encode` prints them");
+    at += word.size();
+  }
+  return ids;
+}
+
+// The bytes of the ids of all files and nothing else, so that they can be compared with a text.
+int decode(const DecodeOptions& options) {
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  for (const std::filesystem::path& path : options.inputs) {
+    with_text(path, [&](const std::string& text) {
+      std::cout << tokenizer.decode(parse_ids(text), options.skip_special);
+    });
+  }
+  return written();
+}
+
+void add_decode_command(CLI::App& command, Action& action) {
+  const auto options = std::make_shared<DecodeOptions>();
+  CLI::App* const decoding =
+      command.add_subcommand("decode", "Print the bytes of ids, as encode prints them");
+  decoding->add_option("--tokenizer", options->tokenizer, "Folder with tokenizer.json")->required();
+  decoding->add_option("--input", options->inputs, "Files of decimal ids with blanks between")
+      ->required();
+  decoding->add_flag("--skip-special", options->skip_special,
+                     "Leave special tokens out instead of printing their names");
+  decoding->callback([&action, options] { action = [options] { return decode(*options); }; });
 }
 
 }  // namespace
@@ -151,6 +205,7 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
                      "Read strings such as <sop> in the text as the special tokens they name");
   encoding->callback(
       [&action, encode_options] { action = [encode_options] { return encode(*encode_options); }; });
+  add_decode_command(*command, action);
 }
 
 }  // namespace cloze

@@ -88,6 +88,34 @@ TEST_F(TokenizerCommandTest, EncodePrintsALineOfIdsForEachFile) {
   EXPECT_EQ(run(encode + " --parse-special"), "0 1 260\n\n");
 }
 
+TEST_F(TokenizerCommandTest, DecodePrintsTheBytesOfIds) {
+  run(train(write("a.txt", "the cat, the hat, the cat"), " --vocab-size 266"));
+  const std::string decode =
+      "tokenizer decode --tokenizer " + (folder_ / "out").string() + " --input ";
+  const std::string text = "Das Mädchen 床前\n\n <sop>\r\n";
+  const std::string encode =
+      "tokenizer encode --tokenizer " + (folder_ / "out").string() + " --input ";
+  const std::string ids = write("ids", run(encode + write("text", text)));
+  EXPECT_EQ(run(decode + ids), text);
+  EXPECT_EQ(run(decode + ids + " " + ids), text + text) << "nothing stands between files";
+  const std::string special = write("special", "\n0 \t1\n260  0");
+  EXPECT_EQ(run(decode + special), "!\"<sop>!");
+  EXPECT_EQ(run(decode + special + " --skip-special"), "!\"!");
+  EXPECT_EQ(run(decode + write("empty", "")), "");
+}
+
+TEST_F(TokenizerCommandTest, IdsThatAreNoneAreNamed) {
+  run(train(write("a.txt", "the cat, the hat, the cat"), " --vocab-size 266"));
+  const std::string decode =
+      "tokenizer decode --tokenizer " + (folder_ / "out").string() + " --input ";
+  expect_error(decode + write("word", "1 two 3"), ExitCode::kBadInput, "\"two\" (byte 2)");
+  expect_error(decode + write("half", "1 2x"), ExitCode::kBadInput, "half: \"2x\"");
+  expect_error(decode + write("large", "99999999999"), ExitCode::kBadInput, "\"99999999999\"");
+  expect_error(decode + write("strange", "1 266"), ExitCode::kBadInput, "266");
+  expect_error(decode + write("negative", "-1"), ExitCode::kBadInput, "-1");
+  expect_error(decode + (folder_ / "absent").string(), ExitCode::kBadInput, "absent");
+}
+
 TEST_F(TokenizerCommandTest, ASizeThatCannotBeIsAUsageErrorAndWritesNothing) {
   const std::string text = write("a.txt", "the cat, the hat, the cat");
   expect_error(train(text, " --vocab-size 100"), ExitCode::kUsage, "--vocab-size 100");
