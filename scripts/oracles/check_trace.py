@@ -8,7 +8,7 @@ Ends with 1 and the first contradiction, or prints what the trace holds. --one-c
 on one host, whose clock they share, so that times are not moved. --glm4: also
 compares every transfer of a glm4 model with sequence parallelism with the formula. --explained: the
 spans right below a step take that share of it. Ranks that wait for a core fail this now and then.
---overlap: every rank sends gradients to the other data ranks before its last backward of a step ends.
+--overlap: every rank sends gradients to the data ranks before its last backward of a step ends.
 """
 
 import argparse
@@ -173,7 +173,7 @@ def check_overlap(trace):
             ends = [s.end for s in mine if s.name == "backward"]
             begins = [s.begin for s in mine
                       if s.category == "collective" and s.name == "data.all_to_all"]
-            require(ends and begins, f"rank {rank} reduces nothing over data ranks in step {number}")
+            require(ends and begins, f"rank {rank} reduces nothing in step {number}")
             require(min(begins) < max(ends),
                     f"rank {rank} reduces no gradient before step {number} has gone backward")
 
