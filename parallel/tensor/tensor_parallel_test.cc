@@ -162,33 +162,53 @@ TEST_P(TensorParallelTest, AnEmbeddingOfAVocabularyThatDoesNotDivideEqualsTheTab
   });
 }
 
+// Losses, dx and the weight's gradient of the head on `tokens` tokens.
+void expect_head_equals_log_softmax(ParameterTable& table, const TensorParallel& tp,
+                                    std::int64_t tokens, const Targets& targets) {
+  constexpr std::int64_t kVocab = 7;
+  ParameterGroup& group = table.add({vocab_spec(
+      {.name = "head", .vocab_size = kVocab, .hidden_size = 3, .weight_site = 0, .initial_std = 0},
+      tp)});
+  table.allocate(at::kDouble);
+  const at::Tensor weight = numbers({kVocab, 3}, 1);
+  set_values(table, {weight});
+  const VocabParallelHead head(group, tp);
+  const at::Tensor x = numbers({tokens, 3}, 2);
+  Pass pass;
+  const std::vector<double> losses = head.forward(pass, own_tokens(x, tp), targets, 0.25);
+  ASSERT_EQ(losses.size(), targets.ids.size());
+  const at::Tensor log_p = at::log_softmax(at::mm(x, weight.t()), 1);
+  at::Tensor dlogits = at::zeros({tokens, kVocab}, at::kDouble);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const std::int64_t token = targets.tokens[i];
+    EXPECT_NEAR(losses[i], -log_p[token][targets.ids[i]].item<double>(), 1e-12);
+    dlogits[token].copy_(log_p[token].exp() * 0.25);
+    dlogits[token][targets.ids[i]] -= 0.25;
+  }
+  expect_close(head.backward(pass), own_tokens(at::mm(dlogits, weight), tp));
+  expect_close(group.main_grad, part_of_box(at::mm(dlogits.t(), x), group.members[0].spec.box));
+}
+
 TEST_P(TensorParallelTest, TheHeadsLossAndGradientsEqualLogSoftmax) {
   on_ranks([](ParameterTable& table, const TensorParallel& tp) {
-    constexpr std::int64_t kVocab = 7;
-    ParameterGroup& group = table.add({vocab_spec({.name = "head",
-                                                   .vocab_size = kVocab,
-                                                   .hidden_size = 3,
-                                                   .weight_site = 0,
-                                                   .initial_std = 0},
-                                                  tp)});
-    table.allocate(at::kDouble);
-    const at::Tensor weight = numbers({kVocab, 3}, 1);
-    set_values(table, {weight});
-    const VocabParallelHead head(group, tp);
-    const at::Tensor x = numbers({kTokens, 3}, 2);
-    const Targets targets{.tokens = {1, 4, 5, 11}, .ids = {6, 0, 3, 2}};
-    Pass pass;
-    const std::vector<double> losses = head.forward(pass, own_tokens(x, tp), targets, 0.25);
-    const at::Tensor log_p = at::log_softmax(at::mm(x, weight.t()), 1);
-    at::Tensor dlogits = at::zeros({kTokens, kVocab}, at::kDouble);
-    for (std::size_t i = 0; i < losses.size(); ++i) {
-      const std::int64_t token = targets.tokens[i];
-      EXPECT_NEAR(losses[i], -log_p[token][targets.ids[i]].item<double>(), 1e-12);
-      dlogits[token].copy_(log_p[token].exp() * 0.25);
-      dlogits[token][targets.ids[i]] -= 0.25;
-    }
-    expect_close(head.backward(pass), own_tokens(at::mm(dlogits, weight), tp));
-    expect_close(group.main_grad, part_of_box(at::mm(dlogits.t(), x), group.members[0].spec.box));
+    expect_head_equals_log_softmax(table, tp, kTokens,
+                                   {.tokens = {1, 4, 5, 11}, .ids = {6, 0, 3, 2}});
+  });
+}
+
+// The head makes logits of 256 targets at a time: two whole chunks and a part of one.
+TEST_P(TensorParallelTest, AHeadWithMoreTargetsThanAChunkEqualsLogSoftmax) {
+  constexpr std::int64_t kMany = 700;
+  Targets targets;
+  for (std::int64_t token = 0; token < kMany; ++token) {
+    if (token % 7 == 3) continue;  // Not every token has one.
+    targets.tokens.push_back(token);
+    targets.ids.push_back(static_cast<std::int32_t>(token * 5 % 7));
+  }
+  ASSERT_GT(targets.ids.size(), 512U);
+  ASSERT_NE(targets.ids.size() % 256, 0U);
+  on_ranks([&](ParameterTable& table, const TensorParallel& tp) {
+    expect_head_equals_log_softmax(table, tp, kMany, targets);
   });
 }
 

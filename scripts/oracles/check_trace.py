@@ -2,12 +2,13 @@
 
     .venv/bin/python scripts/oracles/check_trace.py RUN/trace/trace.json [--microbatches N]
         [--validation-microbatches N] [--one-clock] [--glm4 LAYERS,HIDDEN,TOKENS,BYTES]
-        [--explained SHARE]
+        [--explained SHARE] [--overlap]
 
 Ends with 1 and the first contradiction, or prints what the trace holds. --one-clock: all ranks ran
 on one host, whose clock they share, so that times are not moved. --glm4: also
 compares every transfer of a glm4 model with sequence parallelism with the formula. --explained: the
 spans right below a step take that share of it. Ranks that wait for a core fail this now and then.
+--overlap: every rank sends gradients to the data ranks before its last backward of a step ends.
 """
 
 import argparse
@@ -165,6 +166,18 @@ def check_explained(trace, share):
         require(explained >= share, f"spans explain {explained:.1%} of a step of rank {rank}")
 
 
+def check_overlap(trace):
+    for rank, about in trace.about.items():
+        for number in about["steps"]:
+            mine = [s for s in trace.slices if s.rank == rank and s.arguments["step"] == number]
+            ends = [s.end for s in mine if s.name == "backward"]
+            begins = [s.begin for s in mine
+                      if s.category == "collective" and s.name == "data.all_to_all"]
+            require(ends and begins, f"rank {rank} reduces nothing in step {number}")
+            require(min(begins) < max(ends),
+                    f"rank {rank} reduces no gradient before step {number} has gone backward")
+
+
 def check_calls(trace):
     """The same calls in the same order on all members; none is done before all have come."""
     calls = defaultdict(dict)
@@ -289,6 +302,7 @@ def main():
     parser.add_argument("--one-clock", action="store_true")
     parser.add_argument("--glm4", metavar="LAYERS,HIDDEN,TOKENS,BYTES")
     parser.add_argument("--explained", type=float, metavar="SHARE")
+    parser.add_argument("--overlap", action="store_true")
     arguments = parser.parse_args()
     trace = Trace(arguments.trace)
     require(sorted(trace.about) == list(range(len(trace.about))), "ranks are missing")
@@ -305,6 +319,8 @@ def main():
     coverage = check_steps(trace, arguments.microbatches, arguments.validation_microbatches)
     if arguments.explained:
         check_explained(trace, arguments.explained)
+    if arguments.overlap:
+        check_overlap(trace)
     num_calls, num_waits = check_calls(trace)
     num_messages = check_messages(trace)
     if arguments.glm4:

@@ -53,6 +53,31 @@ TEST_P(LayoutsTest, FirstLossIsOneRanksAndWeightsAreTheSameBits) {
   }
 }
 
+// Validation sums over stages, tensor ranks and data ranks, apart for each objective. Its rows do
+// not divide by the data ranks.
+TEST_P(LayoutsTest, ValidationIsOneRanks) {
+  // The only step's rate is zero: the initial weights are validated.
+  const Words still =
+      family() + Words{"run.steps=1", "schedule.kind=linear", "optimizer.weight_decay=0",
+                       "validation.interval=1", "validation.rows=31"};
+  expect_done(train(0, "one", still));
+  const nlohmann::json expected = metrics("one").at(0).at("validation");
+  ASSERT_EQ(expected.size(), 8U) << "loss and perplexity of all and of three objectives";
+  const std::vector<Layout> layouts = {{"tensor2-pipeline2", 4, tensor_pipeline(2, 2)},
+                                       {"data2", 2, {}}};
+  for (const Layout& layout : layouts) {
+    expect_done(train(layout.ranks, layout.name, still + layout.settings));
+    const nlohmann::json validation = metrics(layout.name).at(0).at("validation");
+    EXPECT_EQ(validation.size(), expected.size()) << validation;
+    for (const auto& [key, value] : expected.items()) {
+      // A perplexity's relative error is the absolute one of its loss, near six nats.
+      const double tolerance = key.starts_with("loss") ? 1e-6 : 1e-5;
+      EXPECT_NEAR(validation.at(key).get<double>() / value.get<double>(), 1, tolerance)
+          << layout.name << " " << key;
+    }
+  }
+}
+
 TEST_P(LayoutsTest, PipelineDegreeChangesNoBit) {
   const std::vector<std::vector<Layout>> groups = {
       {{"p1", 0, {}},

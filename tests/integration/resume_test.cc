@@ -13,45 +13,79 @@ namespace {
 using ResumeTest = TrainingTest;
 
 // Steps 4 to 6 of `second` are those of `first`, and so is all that was saved after the last.
-#define EXPECT_WENT_ON(first, second)                                           \
-  do {                                                                          \
-    const std::vector<double> all = losses(first);                              \
-    ASSERT_EQ(all.size(), 6U);                                                  \
-    EXPECT_EQ(losses(second), std::vector<double>(all.begin() + 3, all.end())); \
-    EXPECT_EQ(contents(second, 6), contents(first, 6));                         \
+#define EXPECT_WENT_ON(first, second)                                         \
+  do {                                                                        \
+    for (const char* key : {"loss", "grad_norm", "loss_scale", "skipped"}) {  \
+      const std::vector<nlohmann::json> all = values_of(metrics(first), key); \
+      ASSERT_EQ(all.size(), 6U);                                              \
+      EXPECT_EQ(values_of(metrics(second), key),                              \
+                std::vector<nlohmann::json>(all.begin() + 3, all.end()))      \
+          << key;                                                             \
+    }                                                                         \
+    EXPECT_EQ(contents(second, 6), contents(first, 6));                       \
   } while (false)
 
-class ResumeBitsTest : public TrainingTest, public testing::WithParamInterface<const char*> {
+std::vector<nlohmann::json> values_of(const std::vector<nlohmann::json>& lines, const char* key) {
+  std::vector<nlohmann::json> values;
+  for (const nlohmann::json& line : lines) values.push_back(line.at(key));
+  return values;
+}
+
+struct Kind {
+  const char* name;
+  const char* family;
+  const char* compute;
+};
+
+class ResumeBitsTest : public TrainingTest, public testing::WithParamInterface<Kind> {
  protected:
-  Words family() const {
-    return std::string(GetParam()) == "glm2021" ? glm2021_settings() : Words{};
+  Words settings() const {
+    const std::string compute = GetParam().compute;
+    Words settings = std::string(GetParam().family) == "glm2021" ? glm2021_settings() : Words{};
+    settings.push_back("precision.compute=" + compute);
+    // The loss scale falls before the stop and rises behind it, two of three clean steps before.
+    if (compute == "fp16") {
+      settings =
+          settings + Words{"precision.initial_loss_scale=4194304", "precision.loss_scale_window=3",
+                           "precision.loss_scale_hysteresis=1"};
+    }
+    return settings;
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Families, ResumeBitsTest, testing::Values("glm4", "glm2021"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Kinds, ResumeBitsTest,
+                         testing::Values(Kind{"glm4", "glm4", "fp32"},
+                                         Kind{"glm2021", "glm2021", "fp32"},
+                                         Kind{"glm4_bf16", "glm4", "bf16"},
+                                         Kind{"glm2021_fp16", "glm2021", "fp16"}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(ResumeBitsTest, OneRankGoesOnBitForBit) {
-  expect_done(train(0, "whole", family()));
+  expect_done(train(0, "whole", settings()));
+  if (GetParam().compute == std::string("fp16")) {
+    EXPECT_EQ(values_of(metrics("whole"), "skipped")[0], true);
+    const auto scales = values_of(metrics("whole"), "loss_scale");
+    EXPECT_GT(scales[4], scales[3]) << "what the resumed run must do too";
+  }
   copy_step("whole", 3, "resumed");
-  expect_done(train(0, "resumed", family()));
+  expect_done(train(0, "resumed", settings()));
   EXPECT_WENT_ON("whole", "resumed");
 }
 
 TEST_P(ResumeBitsTest, TensorAndPipelineRanksGoOnBitForBit) {
-  const Words settings = family() + Words{"parallel.tensor=2", "parallel.pipeline=2"};
-  expect_done(train(4, "whole", settings));
+  const Words layout = settings() + Words{"parallel.tensor=2", "parallel.pipeline=2"};
+  expect_done(train(4, "whole", layout));
   copy_step("whole", 3, "resumed");
-  expect_done(train(4, "resumed", settings));
+  expect_done(train(4, "resumed", layout));
   EXPECT_WENT_ON("whole", "resumed");
 }
 
 TEST_P(ResumeBitsTest, DataAndTensorRanksGoOnBitForBitWithEveryZeroStage) {
-  const Words settings = family() + Words{"parallel.tensor=2"};
-  expect_done(train(4, "whole", settings + Words{"parallel.zero_stage=1"}));
+  const Words layout = settings() + Words{"parallel.tensor=2"};
+  expect_done(train(4, "whole", layout + Words{"parallel.zero_stage=1"}));
   for (const std::string stage : {"0", "1"}) {
     copy_step("whole", 3, "resumed" + stage);
-    expect_done(train(4, "resumed" + stage, settings + Words{"parallel.zero_stage=" + stage}));
+    expect_done(train(4, "resumed" + stage, layout + Words{"parallel.zero_stage=" + stage}));
     EXPECT_WENT_ON("whole", "resumed" + stage);
   }
 }

@@ -41,8 +41,33 @@ TEST_F(RunTest, EveryStepHasOneObjectWithEveryKey) {
     EXPECT_GE(objectives, 1) << line;
     EXPECT_EQ(line.contains("validation"), (i + 1) % 3 == 0);
   }
-  const nlohmann::json& validation = lines.back().at("validation");
-  EXPECT_DOUBLE_EQ(validation.at("perplexity"), std::exp(validation.at("loss").get<double>()));
+}
+
+// The names of all losses of a validation: "", "_mask", ...
+Words losses_of(const nlohmann::json& validation) {
+  Words names;
+  for (const auto& [key, value] : validation.items()) {
+    if (key.starts_with("loss")) names.push_back(key.substr(4));
+  }
+  return names;
+}
+
+TEST_F(RunTest, ValidationHasLossAndPerplexityOfEachObjective) {
+  expect_done(train(0, "infilling", {"validation.interval=3", "validation.rows=30"}));
+  expect_done(
+      train(0, "causal", {"objective.kind=causal", "validation.interval=3", "validation.rows=5"}));
+  const std::vector<std::pair<std::string, Words>> runs = {
+      {"infilling", {"", "_document", "_mask", "_sentence"}}, {"causal", {"", "_causal"}}};
+  for (const auto& [run, names] : runs) {
+    const nlohmann::json validation = metrics(run).back().at("validation");
+    EXPECT_EQ(losses_of(validation), names);
+    EXPECT_EQ(validation.size(), 2 * names.size()) << validation;
+    for (const std::string& name : names) {
+      const double loss = validation.at("loss" + name);
+      EXPECT_NEAR(loss, std::log(512.0), 1) << name;
+      EXPECT_DOUBLE_EQ(validation.at("perplexity" + name), std::exp(loss)) << name;
+    }
+  }
 }
 
 TEST_F(RunTest, NumbersReadBackToTheSameBits) {
@@ -71,28 +96,38 @@ TEST_F(RunTest, JournalTellsOfStartSavesAndEnd) {
   EXPECT_EQ(names, (Words{"start", "save", "save", "done"}));
 }
 
+// {tag: [[step, value], ...]} as TensorBoard reads it.
+nlohmann::json scalars_of(const std::string& python, const std::filesystem::path& run) {
+  const std::string oracle =
+      std::string(CLOZE_SOURCE_DIR) + "/scripts/oracles/check_tensorboard.py";
+  const Outcome read = run_process({python, oracle, (run / "tensorboard").string()}, run);
+  EXPECT_EQ(read.code, 0) << read.err;
+  return nlohmann::json::parse(read.out);
+}
+
 TEST_F(RunTest, TensorBoardReadsItsFiles) {
   const std::string python = std::string(CLOZE_SOURCE_DIR) + "/.venv/bin/python";
   if (!std::filesystem::exists(python)) GTEST_SKIP() << python << " is not there";
-  expect_done(train(0, "a", {"log.tensorboard=true"}));
-  const Outcome read = run_process(
-      {python, "-c",
-       "import sys\n"
-       "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
-       "events = EventAccumulator(sys.argv[1])\n"
-       "events.Reload()\n"
-       "print(*[f'{e.step}:{e.value:.6f}' for e in events.Scalars('train/loss')])\n",
-       (run_folder("a") / "tensorboard").string()},
-      workspace());
-  ASSERT_EQ(read.code, 0) << read.err;
-  std::string expected;
+  expect_done(
+      train(0, "a", {"log.tensorboard=true", "validation.interval=3", "validation.rows=30"}));
+  nlohmann::json expected;  // Event files hold floats.
+  const auto expect_scalar = [&](const std::string& tag, const nlohmann::json& line,
+                                 const nlohmann::json& value) {
+    expected[tag].push_back({line.at("step"), static_cast<float>(value.get<double>())});
+  };
   for (const nlohmann::json& line : metrics("a")) {
-    char text[64];
-    std::snprintf(text, sizeof text, "%s%d:%.6f", expected.empty() ? "" : " ",
-                  line.at("step").get<int>(), static_cast<float>(line.at("loss").get<double>()));
-    expected += text;
+    expect_scalar("train/loss", line, line.at("loss"));
+    expect_scalar("train/grad_norm", line, line.at("grad_norm"));
+    expect_scalar("train/learning_rate", line, line.at("lr"));
+    expect_scalar("speed/tokens_per_second", line, line.at("tokens_per_second"));
+    expect_scalar("speed/mfu", line, line.at("mfu"));
+    if (!line.contains("validation")) continue;
+    for (const auto& [key, value] : line.at("validation").items()) {
+      expect_scalar("validation/" + key, line, value);
+    }
   }
-  EXPECT_EQ(read.out, expected + "\n");
+  EXPECT_TRUE(expected.contains("validation/perplexity_sentence"));
+  EXPECT_EQ(scalars_of(python, run_folder("a")), expected);
 }
 
 TEST_F(RunTest, OutputThatIsNoTerminalHasNoEscapes) {

@@ -127,6 +127,7 @@ TEST_F(TraceTest, TheOracleSeesWhatIsWrong) {
   EXPECT_TRUE(refuses("model.all_reduce", [](Json& e) { e["name"] = "model.barrier"; }));
   EXPECT_TRUE(refuses("model.all_reduce", later(-1e7)));
   EXPECT_TRUE(refuses("optimizer", [](Json& e) { e["ph"] = "i"; })) << "it is missing";
+  EXPECT_EQ(check(folder("a") / "trace.json", {"--overlap"}).code, 1) << "no data ranks";
 }
 
 // What is left out would be left out in every run: one without waits for a core is enough.
@@ -150,7 +151,7 @@ TEST_F(TraceTest, DataRanksReduceTheirGradients) {
   if (!has_python()) GTEST_SKIP() << "no .venv";
   // Buckets of less than a matrix: several reductions are in flight at once.
   expect_done(train(2, "a", {"run.steps=2", "log.trace=[1, 2]", "parallel.bucket_bytes=4096"}));
-  expect_good("a", {"--one-clock", "--microbatches", "2"});
+  expect_good("a", {"--one-clock", "--microbatches", "2", "--overlap"});
   const std::string text = read_file(folder("a") / "trace.json", std::int64_t{1} << 30);
   EXPECT_GT(count_of(text, "\"data.all_to_all\""), 10U);
   EXPECT_GT(count_of(text, "\"data (2)\""), 0U) << "calls in flight together lie on two lanes";

@@ -40,18 +40,6 @@ void collect_values(TrainingState& state, GlobalCollector& collector) {
   }
 }
 
-void set_values(TrainingState& state, const GlobalTensors& weights) {
-  for (const ParameterGroup& group : state.table().groups()) {
-    for (const Parameter& member : group.members) {
-      // A view of the flat buffer: the handle is const, its elements are not.
-      at::Tensor value = member.value;
-      value.copy_(part_of_whole(weights.at(member.spec.name), member.spec.box));
-    }
-  }
-  state.reducer().collect_values();
-  state.optimizer().reset_masters();
-}
-
 void collect_gradients(TrainingState& state, GlobalCollector& collector) {
   for (const UpdateShard& shard : state.reducer().shards()) {
     for (const OwnedRows& rows : shard.owned) {
@@ -63,6 +51,18 @@ void collect_gradients(TrainingState& state, GlobalCollector& collector) {
 }
 
 }  // namespace
+
+void set_values(TrainingState& state, const GlobalTensors& weights) {
+  for (const ParameterGroup& group : state.table().groups()) {
+    for (const Parameter& member : group.members) {
+      // A view of the flat buffer: the handle is const, its elements are not.
+      at::Tensor value = member.value;
+      value.copy_(part_of_whole(weights.at(member.spec.name), member.spec.box));
+    }
+  }
+  state.reducer().collect_values();
+  state.optimizer().reset_masters();
+}
 
 void GlobalCollector::add(const std::string& name, const Box& box, const at::Tensor& part) {
   if (box.elements() == 0) return;

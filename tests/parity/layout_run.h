@@ -49,6 +49,9 @@ config::Run small_run(config::Model::Family family, config::Precision::Compute c
 void on_layout(config::Run run, const Degrees& layout,
                const std::function<void(TrainingState&)>& body);
 
+// Fills a rank's values from whole tensors.
+void set_values(TrainingState& state, const GlobalTensors& weights);
+
 // The whole tensors' parts on one rank, of `part(parameter)` for each parameter that it holds.
 class GlobalCollector {
  public:

@@ -1,10 +1,12 @@
-// Loss, every gradient and three updates equal those of an independent model in float64
+// Logits, loss, every gradient and three updates equal those of an independent model in float64
 // (scripts/oracles/model_oracle.py), on one rank and on cut models.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <mutex>
 
+#include "parallel/pipeline/executor.h"
 #include "tests/parity/layout_run.h"
 #include "trainer/checkpoint/safetensors.h"
 
@@ -127,6 +129,85 @@ BatchesOfStep golden_batches(const Golden& golden) {
   };
 }
 
+// A stage whose last one keeps logits instead of losses.
+class LogitsStage : public Stage {
+ public:
+  LogitsStage(TrainingState& state, std::vector<Batch> batches) : state_(state) {
+    for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch));
+  }
+
+  std::vector<at::Tensor> make_border() override {
+    const std::int64_t tokens =
+        state_.tensor_parallel().local_tokens(microbatches_.front().num_tokens());
+    return {at::empty({tokens, state_.run().model().hidden_size()}, state_.compute_type())};
+  }
+
+  std::vector<at::Tensor> forward(int microbatch, std::vector<at::Tensor> input) override {
+    Pass pass;
+    pass.stash = Stash(/*keeps=*/false);
+    const Glm& glm = state_.glm();
+    at::Tensor x = glm.forward(pass, microbatches_[static_cast<std::size_t>(microbatch)],
+                               input.empty() ? at::Tensor() : input.front());
+    if (!glm.part().last) return {x};
+    logits_.push_back(glm.logits(x));
+    return {};
+  }
+
+  std::vector<at::Tensor> backward(int, std::vector<at::Tensor>) override { return {}; }
+
+  const std::vector<at::Tensor>& logits() const { return logits_; }  // One a microbatch.
+
+ private:
+  TrainingState& state_;
+  std::vector<Microbatch> microbatches_;
+  std::vector<at::Tensor> logits_;
+};
+
+// The part of the vocabulary that a rank of the last stage has logits of.
+Box vocabulary_of(TrainingState& state) {
+  const ParameterGroup* tied = state.glm().tied_head();
+  if (tied != nullptr) return tied->members.front().spec.box;
+  for (const Parameter* parameter : state.table().owned()) {
+    if (parameter->spec.name.starts_with("lm_head")) return parameter->spec.box;
+  }
+  throw std::logic_error("the last stage has no head");
+}
+
+// The logits [tokens, vocabulary] of the golden batch on a layout.
+at::Tensor logits_on(const config::Run& run, const Degrees& layout, const Golden& golden) {
+  GlobalCollector logits;
+  std::mutex mutex;
+  on_layout(run, layout, [&](TrainingState& state) {
+    set_values(state, golden.with_prefix(""));
+    const Groups& groups = state.groups();
+    std::vector<Batch> batches = golden_batches(golden)(run, layout, groups.at, 0);
+    Schedule schedule{layout.pipeline, static_cast<int>(batches.size()), {}};
+    for (int stage = 0; stage < layout.pipeline; ++stage) {
+      std::vector<PipelineAction>& actions = schedule.ranks.emplace_back();
+      for (int m = 0; m < schedule.num_microbatches; ++m) {
+        actions.push_back({ActionKind::kForward, stage, m});
+      }
+    }
+    LogitsStage stage(state, std::move(batches));
+    run_schedule(schedule, groups.at.pipeline, stage, *groups.pipeline_forward,
+                 *groups.pipeline_backward);
+    if (!state.glm().part().last) return;
+    const Box part = vocabulary_of(state);
+    const std::int64_t length = golden.number("seq_length");
+    const std::int64_t rows = golden.number("rows");
+    const std::scoped_lock lock(mutex);
+    for (std::size_t m = 0; m < stage.logits().size(); ++m) {
+      const std::int64_t row = groups.at.data + static_cast<std::int64_t>(m) * layout.data;
+      const Box box{.global = {rows * length, part.global[0]},
+                    .offset = {row * length, part.offset[0]},
+                    .shape = {length, part.shape[0]}};
+      // Behind the row's tokens lies padding.
+      logits.add("logits", box, stage.logits()[m].narrow(0, 0, length));
+    }
+  });
+  return logits.finish().at("logits");
+}
+
 class OracleTest : public testing::TestWithParam<std::string> {};
 
 INSTANTIATE_TEST_SUITE_P(Goldens, OracleTest,
@@ -149,6 +230,20 @@ TEST_P(OracleTest, LossAndEveryGradientEqualAutograd) {
           train_on(run, layout, 1, golden_batches(golden), 1e-3, 1, golden.with_prefix(""));
       EXPECT_NEAR(outcome.losses[0], golden.tensor("loss").item<double>(), 1e-12);
       EXPECT_LT(relative_difference(golden.with_prefix("grad."), outcome.gradients), 1e-11);
+    }
+  }
+}
+
+TEST_P(OracleTest, LogitsEqualTheOracles) {
+  const Golden golden(GetParam());
+  const GlobalTensors expected = {{"logits", golden.tensor("logits")}};
+  config::Run run = run_of(golden);
+  for (const Degrees& layout : kLayouts) {
+    for (const bool sequence : {false, true}) {
+      if (sequence && layout.tensor == 1) continue;
+      SCOPED_TRACE(name_of(layout) + (sequence ? " with sequence parallelism" : ""));
+      run.mutable_parallel()->set_sequence(sequence);
+      EXPECT_LT(relative_difference(expected, {{"logits", logits_on(run, layout, golden)}}), 1e-11);
     }
   }
 }

@@ -134,6 +134,37 @@ TEST(CheckpointCommitTest, ADamagedCheckpointOfTheSameStepMakesWay) {
   EXPECT_FALSE(std::filesystem::exists(scratch.path() / ".trash-step-00000100-b"));
 }
 
+// What a device makes of the bytes behind our back must be found: digests are of the buffer.
+TEST(CheckpointCommitTest, ByteThatChangesOnItsWayToTheDeviceIsFound) {
+  Random random(39);
+  const ScratchFolder scratch;
+  const TestTensor tensor = testing::random_tensor(random, "a", DType::kF32, {100});
+  CheckpointSave save(scratch.path(), 1, "run-1", "t");
+  save.create_folder();
+  const std::filesystem::path path = save.temporary_folder() / rank_file_name(0);
+  const auto flip_the_last_byte_written = [&](std::int64_t, std::span<std::byte> out) {
+    std::fill(out.begin(), out.end(), std::byte{1});
+    std::string bytes = testing::slurp(path);
+    ASSERT_EQ(bytes.back(), static_cast<char>(tensor.data.back()));
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-1, std::ios::end).put(static_cast<char>(bytes.back() ^ 1));
+  };
+  // The second piece is made when the first one is in the file.
+  const std::string bytes = save.write_rank_file(
+      0, {{"a", DType::kF32, Box::whole({100}), tensor.data.data()},
+          {"b", DType::kF32, Box::whole({3}), nullptr, flip_the_last_byte_written}});
+  checkpoint::RankRecord record;
+  ASSERT_TRUE(record.ParseFromString(bytes));
+  const std::string name = rank_file_name(0);
+  EXPECT_EQ(record.tensors(0).entries(0).digests(),
+            digest_of(tensor.data, chunk_seed("run-1", 1, 0, name)).view());
+  EXPECT_NE(record.file().digest(), digest_of(testing::slurp(path)).view());
+  save.commit({bytes}, testing::test_state());
+  std::string text;
+  EXPECT_EQ(code_of([&] { Checkpoint::open(save.folder()).verify(); }, &text), ExitCode::kBadInput);
+  EXPECT_NE(text.find(name), std::string::npos) << text;
+}
+
 TEST(CheckpointCommitTest, PiecesThatDoNotAddUpAreABug) {
   const std::vector<float> data(8);
   const auto commit_code = [&](const std::vector<std::pair<int, Piece>>& pieces) {

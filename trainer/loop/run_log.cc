@@ -104,7 +104,11 @@ void RunLog::step(const LoggedStep& logged) {
                                  {"train/learning_rate", report.learning_rate},
                                  {"speed/tokens_per_second", speed.tokens_per_second},
                                  {"speed/mfu", speed.mfu}};
-  if (logged.validation) scalars.push_back({"validation/loss", logged.validation->mean()});
+  if (logged.validation) {
+    for (const auto& [name, value] : json.at("validation").items()) {
+      scalars.push_back({"validation/" + name, value.get<double>()});
+    }
+  }
   tensorboard_->write(logged.step, scalars);
 }
 
