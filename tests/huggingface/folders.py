@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import random
 import subprocess
 
 import torch
@@ -42,6 +43,30 @@ FOLDERS = [
     Folder("float16, quarter rotated", dict(head_dim=32, rope_parameters=dict(
         rope_type="default", rope_theta=1e4, partial_rotary_factor=0.25)), dtype=torch.float16),
 ]
+
+
+def drawn_folders(seed, count):
+    """Folders of sizes that nobody chose: odd widths, any number of heads and of key/value heads
+    that divides it, any part of a head rotated."""
+    draw = random.Random(seed)
+    for number in range(count):
+        kv_heads = draw.randint(1, 3)
+        rotary = draw.choice([2, 4, 6, 10])
+        share = draw.choice([0.25, 0.5, 1.0])
+        yield Folder(f"drawn {number}", dict(
+            num_key_value_heads=kv_heads, num_attention_heads=kv_heads * draw.randint(1, 3),
+            head_dim=int(rotary / share), hidden_size=draw.randint(40, 70),
+            intermediate_size=draw.randint(30, 90), num_hidden_layers=draw.randint(2, 3),
+            vocab_size=draw.randint(131, 170), attention_bias=draw.random() < 0.5,
+            rms_norm_eps=draw.choice([1e-6, 1.5625e-7, 1e-4]),
+            tie_word_embeddings=draw.random() < 0.5,
+            rope_parameters=dict(rope_type="default", rope_theta=draw.choice([1e4, 5e5]),
+                                 partial_rotary_factor=share)))
+
+
+def row_difference(ours, theirs):
+    """The worst row's largest difference, as a share of the largest number of that row."""
+    return ((ours - theirs).abs().amax(-1) / theirs.abs().amax(-1)).max().item()
 
 
 def save(folder, path):

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Folders of transformers and ours, both ways: the same logits, the same tokens, the same bytes.
 
-usage: models_test.py REPOSITORY PROGRAM
+usage: models_test.py REPOSITORY PROGRAM [SEED]
+
+SEED draws the sizes of some of the folders.
 """
 
 import json
@@ -12,23 +14,25 @@ import tempfile
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
-from folders import FOLDERS, Folder, Program, load, save, tensors
+from folders import (BASE, FOLDERS, Folder, Program, drawn_folders, load, row_difference, save,
+                     tensors)
 
 REPOSITORY, BINARY = sys.argv[1:3]
+SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 22
+NUM_DRAWN = 4
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="cloze-models-"))
 PROGRAM = Program(BINARY, REPOSITORY)
 LENGTH = 70  # Tokens of a scored text; more than a chunk of logits.
-
-
-def relative(ours, theirs):
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+NEW_TOKENS = 64  # Of a greedy continuation, where no end of the text comes before.
 
 
 def ranks_of(folder):
-    """Two tensor ranks where the heads allow it, and alone."""
-    return [0, 2] if folder.config.get("num_attention_heads", 4) % 2 == 0 else [0]
+    """Two tensor ranks where heads and widths allow it, and alone."""
+    sizes = {**BASE, **folder.config}
+    even = sizes["num_attention_heads"] % 2 == 0 and sizes["intermediate_size"] % 2 == 0
+    return [0, 2] if even and sizes["num_key_value_heads"] in (1, 2, 4) else [0]
 
 
 def check_scores(folder, path, model):
@@ -40,31 +44,47 @@ def check_scores(folder, path, model):
         logits, shares = PROGRAM.score(path, ids.tolist(), WORK / "scores.safetensors", ranks=ranks)
         assert logits.shape == theirs.shape and logits.dtype == torch.float32
         assert shares.shape == (LENGTH - 1,)
-        worst = max(relative(logits, theirs), relative(shares, expected))
-        print(f"   {folder.name}, {max(1, ranks)} ranks: logits differ by {worst:.1e}")
+        worst = max(row_difference(logits, theirs), row_difference(shares, expected))
+        print(f"   {folder.name}, {max(1, ranks)} ranks: a row of logits differs by {worst:.1e}")
         assert worst < 1e-4, worst
     return ids.tolist(), logits
 
 
 def check_greedy(folder, path, model):
+    """The tokens of a greedy continuation, without an end of the text; how many they are."""
     prompt = [5, 17, 99, 3, 64, 2]
     with torch.no_grad():
-        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=64, do_sample=False)
+        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=NEW_TOKENS,
+                                do_sample=False)
     (WORK / "prompt.json").write_text(json.dumps(prompt))
     for ranks in ranks_of(folder):
-        ours = PROGRAM.generate(path, "--ids", WORK / "prompt.json", "--max-new-tokens", 64,
-                                ranks=ranks)
+        ours = PROGRAM.generate(path, "--ids", WORK / "prompt.json", "--max-new-tokens",
+                                NEW_TOKENS, ranks=ranks)
         expected = theirs[0, len(prompt):].tolist()
         if expected[-1] == model.config.eos_token_id:
             expected.pop()
         assert ours["parts"][0]["ids"] == expected, (ours["parts"], expected)
+    return len(expected)
+
+
+def check_generation_config(before, after):
+    """What transformers reads of the exported file is what it read of its own."""
+    written = json.loads((after / "generation_config.json").read_text())
+    assert sorted(written) == ["_from_model_config", "eos_token_id", "pad_token_id"], written
+    theirs, ours = (
+        {key: value for key, value in GenerationConfig.from_pretrained(path).to_dict().items()
+         if value is not None and value is not False and key != "transformers_version"}
+        for path in (before, after))
+    assert theirs.pop("use_cache", True), theirs  # The default, which it writes out.
+    assert theirs.pop("eos_token_id") == 130 and ours.pop("eos_token_id") == [130]
+    assert ours == theirs == {"_from_model_config": True, "pad_token_id": 0}, (ours, theirs)
 
 
 def check_round_trip(folder, path, ids, logits):
     run = WORK / "imported"
     PROGRAM.run("import", path, "--output", run, ranks=2)
     again = WORK / "exported"
-    PROGRAM.run("export", run, "--output", again, "--no-tokenizer", "--max-shard-size", "30KB",
+    PROGRAM.run("export", run, "--output", again, "--no-tokenizer", "--max-shard-size", "10KB",
                 ranks=2)
     assert tensors(again) == tensors(path), "a tensor has other bytes after import and export"
     files = sorted(file.name for file in again.glob("*.safetensors"))
@@ -74,7 +94,7 @@ def check_round_trip(folder, path, ids, logits):
         if folder.name in ("base", "tied"):
             one_rank, _ = PROGRAM.score(path, ids, WORK / "first.safetensors")
             assert torch.equal(same, one_rank), "other logits after import and export"
-        assert relative(same, logits) < 1e-5
+        assert row_difference(same, logits) < 1e-5
     kept = ("pad_token_id", "rms_norm_eps", "head_dim", "tie_word_embeddings", "attention_bias",
             "vocab_size", "hidden_size")
     before, after = (json.loads((where / "config.json").read_text()) for where in (path, again))
@@ -85,7 +105,8 @@ def check_round_trip(folder, path, ids, logits):
         loaded = AutoModelForCausalLM.from_pretrained(again)
         assert loaded.dtype == folder.dtype, loaded.dtype
         theirs = loaded.float()(torch.tensor([ids])).logits[0]
-    assert relative(logits, theirs) < 1e-4
+    assert row_difference(logits, theirs) < 1e-4
+    check_generation_config(path, again)
     shutil.rmtree(run)
     shutil.rmtree(again)
 
@@ -101,7 +122,7 @@ def check_ranks():
         ids_file.write_text(json.dumps(ids))
         PROGRAM.run("score", path, "--ids", ids_file, "--output", WORK / "y", *more, ranks=ranks)
         with safe_open(WORK / "y", "pt") as opened:
-            assert relative(opened.get_tensor("logits"), one) < 1e-5
+            assert row_difference(opened.get_tensor("logits"), one) < 1e-5
         PROGRAM.run("score", WORK / "nothing", "--ids", ids_file, "--output", WORK / "z", *more,
                     ranks=ranks, code=65)
     PROGRAM.run("score", path, "--ids", ids_file, "--output", WORK / "none/z", ranks=2, code=73)
@@ -191,18 +212,22 @@ def check_bad_folders():
 
 def main():
     torch.set_num_threads(1)
-    for folder in FOLDERS:
+    print(f"   seed {SEED} draws {NUM_DRAWN} folders")
+    folders = [*FOLDERS, *drawn_folders(SEED, NUM_DRAWN)]
+    lengths = []
+    for folder in folders:
         path = WORK / "model"
         shutil.rmtree(path, ignore_errors=True)
         save(folder, path)
         model = load(path)
         ids, logits = check_scores(folder, path, model)
-        check_greedy(folder, path, model)
+        lengths.append(check_greedy(folder, path, model))
         check_round_trip(folder, path, ids, logits)
+    assert lengths.count(NEW_TOKENS) >= len(folders) // 2, f"continuations end early: {lengths}"
     check_ranks()
     check_bad_folders()
     shutil.rmtree(WORK)
-    print(f"{len(FOLDERS)} kinds of folders agree with transformers")
+    print(f"{len(folders)} kinds of folders agree with transformers")
 
 
 if __name__ == "__main__":

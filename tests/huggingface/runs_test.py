@@ -13,9 +13,9 @@ import sys
 import tempfile
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from folders import Folder, Program, load, save, tensors
+from folders import Program, load, row_difference, tensors
 
 REPOSITORY, BINARY = sys.argv[1:3]
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="cloze-runs-"))
@@ -66,7 +66,8 @@ def export(run, name):
 
 
 def check_text(run, exported):
-    """The tokenizer, the logits of a text and a greedy continuation, on one rank and on two."""
+    """The tokenizer, the logits of a text and a greedy continuation, on one rank and on two; how
+    many tokens that has."""
     model = AutoModelForCausalLM.from_pretrained(exported).eval()
     tokenizer = AutoTokenizer.from_pretrained(exported)
     assert tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == (
@@ -86,12 +87,22 @@ def check_text(run, exported):
             output = WORK / "scores.safetensors"
             PROGRAM.run("score", source, "--text", prompt, "--output", output, ranks=ranks)
             logits, _ = PROGRAM.score(source, ids, output, ranks=ranks)
-            assert (logits - theirs).abs().max() < 1e-4, (logits - theirs).abs().max()
+            assert row_difference(logits, theirs) < 1e-4, row_difference(logits, theirs)
             ours = PROGRAM.generate(source, "--prompt", prompt, "--mode", "causal",
                                     "--max-new-tokens", 64, ranks=ranks)
             assert ours["prompt_ids"] == ids, "the tokenizers disagree"
             assert ours["parts"][0]["ids"] == expected, (ours["parts"][0]["ids"], expected)
     assert ours["text"] == tokenizer.decode(ids + expected)
+    return len(expected)
+
+
+def positions_of(ids, place, running_on, num_part_b):
+    """GLM-130B's generate.py: all tokens are counted; for [MASK] and [sMASK] those from <sop> on
+    then stand at the mask token."""
+    positions = list(range(len(ids) + num_part_b))
+    if not running_on:
+        positions[len(ids):] = [place] * num_part_b
+    return torch.tensor(positions)
 
 
 def fill_with_transformers(model, ids, special):
@@ -101,7 +112,7 @@ def fill_with_transformers(model, ids, special):
         places = [i for i, token in enumerate(ids) if token in special["masks"]]
         if not places:
             return ids, fills
-        place, rotates_on = places[0], ids[places[0]] == special["[gMASK]"]
+        place, runs_on = places[0], ids[places[0]] == special["[gMASK]"]
         part_b, written = [special["<sop>"]], []
         while len(written) < 12:
             whole = ids + part_b
@@ -109,8 +120,7 @@ def fill_with_transformers(model, ids, special):
             sees = torch.tril(torch.ones(n, n)).bool()
             sees[:, :a] = True
             mask = torch.zeros(n, n).masked_fill(~sees, torch.finfo(torch.float32).min)
-            steps = torch.arange(1, len(part_b) + 1)
-            positions = torch.cat([torch.arange(a), place + steps * int(rotates_on)])
+            positions = positions_of(ids, place, runs_on, len(part_b))
             with torch.no_grad():
                 logits = model(torch.tensor([whole]), attention_mask=mask[None, None],
                                position_ids=positions[None]).logits[0, -1]
@@ -145,12 +155,14 @@ def check_blanks(run, exported):
                 assert ours["prompt_ids"] == ids, (prompt, ours["prompt_ids"], ids)
                 assert [part["ids"] for part in ours["parts"]] == fills, (prompt, ours, fills)
                 assert ours["ids"] == expected
-        shown = PROGRAM.run("generate", run, "--prompt", prompt, "--max-new-tokens", 12).stdout
         whole = tokenizer.decode(ours["ids"], clean_up_tokenization_spaces=False)
         assert ours["text"] == whole, (ours["text"], whole)
         if tail == ["<|endoftext|>"]:  # It is not the user's.
             whole = whole.removesuffix("<|endoftext|>")
-        assert shown == whole + "\n", (shown, whole)
+        for ranks in (0, 2):
+            shown = PROGRAM.run("generate", run, "--prompt", prompt, "--max-new-tokens", 12,
+                                ranks=ranks).stdout
+            assert shown == whole + "\n", (ranks, shown, whole)
 
 
 def check_sampling(run):
@@ -158,14 +170,18 @@ def check_sampling(run):
         return PROGRAM.generate(run, "--prompt", "The quick", "--max-new-tokens", 20, *options,
                                 ranks=ranks)["ids"]
     warm = ("--temperature", "1.5", "--top-p", "0.9", "--top-k", "50")
-    assert draw(*warm, "--seed", 3) == draw(*warm, "--seed", 3)
-    assert draw(*warm, "--seed", 3) != draw(*warm, "--seed", 4)
+    drawn = draw(*warm, "--seed", 3)
+    assert drawn == draw(*warm, "--seed", 3)
+    assert drawn != draw(*warm, "--seed", 4)
+    for ranks in (2, 4):
+        assert drawn == draw(*warm, "--seed", 3, ranks=ranks), f"{ranks} ranks draw other tokens"
     assert draw("--temperature", "1", "--top-k", "1") == draw(), "top-k 1 is greedy"
     (WORK / "ids.json").write_text("[5, 6, 7]")
     full = f"{BINARY} generate {run} --ids {WORK / 'ids.json'} --mode causal >/dev/full"
     assert subprocess.run(full, shell=True, stderr=subprocess.DEVNULL).returncode == 74
-    for bad in (("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "nan"), ("--top-p", "2"), ("--max-new-tokens", "0"),
-                ("--top-k", "-3"), ("--mode", "both"), ("--max-new-tokens", "300")):
+    for bad in (("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "nan"),
+                ("--top-p", "2"), ("--max-new-tokens", "0"), ("--top-k", "-3"), ("--mode", "both"),
+                ("--max-new-tokens", "300")):
         PROGRAM.run("generate", run, "--prompt", "x", *bad, code=64)
 
 
@@ -210,6 +226,33 @@ def check_tokenizers(run):
     moved.rename(WORK / "tokenizer")
 
 
+def check_exported_generation(exported):
+    """generation_config.json, as transformers reads it: the published folders' ends of a text."""
+    tokenizer = AutoTokenizer.from_pretrained(exported)
+    config = GenerationConfig.from_pretrained(exported)
+    names = ["<|endoftext|>", "<|user|>", "<|observation|>"]
+    assert config.eos_token_id == tokenizer.convert_tokens_to_ids(names), config
+    assert config.pad_token_id == config.eos_token_id[0], config
+    assert not config.do_sample and config.max_length in (None, 20), config
+
+
+def check_tokenizer_files(exported):
+    """A folder that transformers saved, tokenizer and chat template too: import and export give
+    these files back byte for byte."""
+    folder = WORK / "saved"
+    load(exported).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(exported).save_pretrained(folder)
+    (folder / "special_tokens_map.json").write_text('{"eos_token": "<|endoftext|>"}')
+    names = ["chat_template.jinja", "special_tokens_map.json", "tokenizer.json",
+             "tokenizer_config.json"]
+    assert (folder / names[0]).read_text() == CHAT
+    PROGRAM.run("import", folder, "--output", WORK / "saved-run")
+    again = export(WORK / "saved-run", "saved-again")
+    for name in names:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    assert tensors(again) == tensors(folder)
+
+
 def check_tied():
     """A GLM-4 block with a tied head: two pipeline stages train what one does."""
     runs = [train(f"tied-{ranks}", "causal", "model.tie_word_embeddings=true", *settings,
@@ -224,10 +267,14 @@ def main():
     torch.set_num_threads(1)
     make_data()
     causal = train("causal", "causal")
-    check_text(causal, export(causal, "causal-export"))
+    causal_export = export(causal, "causal-export")
+    lengths = [check_text(causal, causal_export)]
+    check_exported_generation(causal_export)
+    check_tokenizer_files(causal_export)
     blank = train("blank", "blank_infilling", "parallel.tensor=2", ranks=2)
     blank_export = export(blank, "blank-export")
-    check_text(blank, blank_export)
+    lengths.append(check_text(blank, blank_export))
+    assert max(lengths) == 64, f"both continuations end early: {lengths}"
     check_blanks(blank, blank_export)
     check_sampling(blank)
     check_tokenizers(causal)

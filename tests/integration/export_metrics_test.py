@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """scripts/export_metrics.py: what other tools read of a run, checked with readers of our own and,
-where MLflow is installed, with MLflow's.
+where MLflow and W&B are installed, with theirs: MLFLOW_PYTHON and WANDB_PYTHON may name a Python
+that has them. MLflow 3.17.2 and W&B 0.31.0 pass.
 
 usage: export_metrics_test.py
 """
@@ -66,6 +67,39 @@ class Session:
 def init(**given): return Session(given)
 """
 
+# Prints the project, the name and the steps of an offline file: a log of records in blocks of 32
+# KiB, as LevelDB has them, behind a header of 7 bytes; a record is a protobuf message.
+READ_WANDB = """
+import json, struct, sys
+from wandb.proto import wandb_internal_pb2
+data, at, message, run, lines = open(sys.argv[1], "rb").read(), 7, b"", None, []
+while at + 7 <= len(data):
+    if 32768 - at % 32768 < 7:
+        at += 32768 - at % 32768
+        continue
+    _, size, kind = struct.unpack("<IHB", data[at:at + 7])
+    message += data[at + 7:at + 7 + size]
+    at += 7 + size
+    if kind in (1, 4):  # A whole record, or the last part of one.
+        record = wandb_internal_pb2.Record.FromString(message)
+        message = b""
+        if record.WhichOneof("record_type") == "run":
+            run = record.run
+        if record.WhichOneof("record_type") == "history":
+            lines.append({item.key or "/".join(item.nested_key): json.loads(item.value_json)
+                          for item in record.history.item})
+print(json.dumps([run.project, run.display_name, lines]))
+"""
+
+
+def python_with(module, variable):
+    """The Python that `variable` names, or this one, where it has the module."""
+    python = os.environ.get(variable, sys.executable)
+    probe = f"import importlib.util as u; print(u.find_spec('{module}') is not None)"
+    found = subprocess.run([python, "-c", probe], capture_output=True, text=True).stdout
+    return python if found.strip() == "True" else None
+
+
 
 class ExportMetricsTest(unittest.TestCase):
     def setUp(self):
@@ -83,9 +117,9 @@ class ExportMetricsTest(unittest.TestCase):
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         (self.run_folder / name).write_text(text + end, encoding="utf-8")
 
-    def export(self, to, *more, modules="", output=None):
+    def export(self, to, *more, modules="", output=None, python=sys.executable):
         environment = {**os.environ, "PYTHONPATH": str(modules)}
-        command = [sys.executable, str(SCRIPT), str(self.run_folder), "--to", to, "--output",
+        command = [python, str(SCRIPT), str(self.run_folder), "--to", to, "--output",
                    str(output or self.output), *more]
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
@@ -169,7 +203,8 @@ class ExportMetricsTest(unittest.TestCase):
         self.assertEqual(meta["run_id"], folder.name)
         self.assertRegex(folder.name, "^[0-9a-f]{32}$")
         self.assertEqual(meta["experiment_id"], folder.parent.name)
-        self.assertEqual((meta["status"], meta["source_type"], meta["run_name"]), (3, 4, "trial one"))
+        self.assertEqual((meta["status"], meta["source_type"], meta["run_name"]),
+                         (3, 4, "trial one"))
         self.assertEqual((meta["start_time"], meta["end_time"]), (TIMES[0], TIMES[2]))
         experiment = yaml.safe_load((folder.parent / "meta.yaml").read_text())
         self.assertEqual(set(experiment), MLFLOW_EXPERIMENT_KEYS)
@@ -203,10 +238,8 @@ class ExportMetricsTest(unittest.TestCase):
         self.assertFalse((first / "metrics/old").exists())
 
     def test_mlflow_itself_reads_the_store(self):
-        python = os.environ.get("MLFLOW_PYTHON", sys.executable)
-        probe = "import importlib.util as u; print(u.find_spec('mlflow') is not None)"
-        found = subprocess.run([python, "-c", probe], capture_output=True, text=True).stdout
-        if found.strip() != "True":
+        python = python_with("mlflow", "MLFLOW_PYTHON")
+        if python is None:
             self.skipTest("mlflow is not installed; MLFLOW_PYTHON may name a Python that has it")
         self.assertEqual(self.export("mlflow").returncode, 0)
         program = textwrap.dedent("""
@@ -244,6 +277,27 @@ class ExportMetricsTest(unittest.TestCase):
         self.assertEqual([step for step, _ in lines], [1, 5, 9])
         self.assertEqual(lines[2][1]["validation/perplexity"], 1808.04)
         self.assertTrue(math.isnan(lines[1][1]["loss"]))
+
+    def test_wandb_itself_writes_every_step(self):
+        python = python_with("wandb", "WANDB_PYTHON")
+        if python is None:
+            self.skipTest("wandb is not installed; WANDB_PYTHON may name a Python that has it")
+        result = self.export("wandb", "--experiment", "trials", python=python)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        (file,) = self.output.glob("wandb/offline-run-*/*.wandb")
+        result = subprocess.run([python, "-c", READ_WANDB, str(file)], capture_output=True,
+                                text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        project, name, lines = json.loads(result.stdout)
+        self.assertEqual((project, name), ("trials", "trial one"))
+        self.assertEqual([line["_step"] for line in lines], [1, 5, 9])
+        self.assertEqual([line["time_ms"] for line in lines], TIMES)
+        self.assertEqual([line["skipped"] for line in lines], [0, 1, 0])
+        self.assertTrue(math.isnan(lines[1]["loss"]))
+        self.assertEqual(lines[2]["validation/perplexity"], 1808.04)
+        for line in (0, 2):  # W&B itself may write the neighbour of a number.
+            for key in ("loss", "grad_norm"):
+                self.assertAlmostEqual(lines[line][key] / METRICS[line][key], 1, delta=4e-16)
 
     def test_without_wandb_the_export_says_what_to_do(self):
         if importlib.util.find_spec("wandb"):

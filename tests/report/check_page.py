@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Opens reports in a headless Chromium: nothing goes wrong on the console, nothing is loaded, every
 section is there, each curve has the points of its data, and the page draws the same charts that it
-came with; then zooms, hides, searches and points as a reader would.
+came with; then zooms, hides, searches and points as a reader would. Of three runs: one that is made
+up and has all that a run can have, one of a single step, and one that four ranks trained.
 
 usage: check_page.py ROOT CLOZE
 """
@@ -20,6 +21,22 @@ STEPS = 240
 VALIDATED = 40
 NULL_STEPS = {50, 51, 170}
 EMPTY_STEP = 90  # One without a sentence's target.
+LOST = 'rank 1: <b>lost</b> & "gone"'  # Why the run was started again.
+TRAINED_STEPS = 6
+TRAINED_CONFIG = """
+run: {directory: run, steps: 6, seed: 7, threads: 1}
+model: {family: glm4, num_hidden_layers: 4, hidden_size: 32, num_attention_heads: 4,
+  num_key_value_heads: 2, head_dim: 8, intermediate_size: 64, vocab_size: 400,
+  max_position_embeddings: 256}
+data: {tokenizer: tokenizer, train: [shards], validation: [shards], seq_length: 128}
+batch: {global_size: 8, micro_size: 2}
+parallel: {tensor: 2, pipeline: 2}
+optimizer: {lr: 3e-3}
+schedule: {kind: constant, warmup: 0}
+checkpoint: {interval: 3}
+validation: {interval: 3, rows: 4}
+log: {interval: 1, tensorboard: false}
+"""
 BROWSER = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
            "--disable-extensions", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
            "--enable-logging=stderr", "--window-size=1500,1000", "--virtual-time-budget=8000"]
@@ -94,6 +111,7 @@ if (ranks.length > 0) {
   results.shares = ranks.map((rank) => [rank.textContent, [...rank.classList].slice(1).join(' ')]);
   ranks[0].dispatchEvent(new PointerEvent('pointerleave'));
 }
+results.table = [...document.querySelectorAll('#event-table tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent));
 results.cells = document.querySelectorAll('.pipeline .forward rect, .pipeline .backward rect').length;
 results.loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
 results.faults = faults;
@@ -154,6 +172,8 @@ def write_run(folder, root, cloze):
     time = "2026-03-01T10:%02d:00.000Z"
     layout = {"ranks": 8, "pipeline": 2, "data": 2, "tensor": 2, "parameters": 1234567}
     events = [{"event": "start", "step": 0, **layout}, {"event": "save", "step": 100, "seconds": 0.4},
+              {"event": "restart", "step": 130, "code": 75, "what": LOST, "checkpoint_step": 100,
+               "max_restarts": 3, "total_restarts": 1, "restart": 1, "wait_seconds": 1},
               {"event": "resume", "step": 100, "restarts": 1, **layout}]
     events += [{"event": "skip", "step": step} for step in sorted(NULL_STEPS)]
     events += [{"event": "save_failed", "step": 200, "what": "<img src=x onerror=alert(1)>"},
@@ -162,6 +182,24 @@ def write_run(folder, root, cloze):
     (folder / "events.jsonl").write_text(
         "".join(json.dumps({"time": time % i, **event}) + "\n" for i, event in enumerate(events)))
     return events
+
+
+def train_run(scratch, root, cloze):
+    """A folder in which four ranks trained a small model; the run in it."""
+    scratch.mkdir()
+    (scratch / "text.jsonl").write_text("".join(
+        json.dumps({"text": f"Line {i} says: the fox is quick. The dog is lazy! And {i * i}?"}) + "\n"
+        for i in range(200)))
+    (scratch / "config.yaml").write_text(TRAINED_CONFIG)
+    for command in (
+            [cloze, "tokenizer", "train", "--input", "text.jsonl", "--vocab-size", "380", "--output",
+             "tokenizer"],
+            [cloze, "prepare", "--input", "text.jsonl", "--tokenizer", "tokenizer", "--output", "shards"],
+            [root / "scripts/mpirun", "-n", "4", cloze, "train", "config.yaml"]):
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            sys.exit(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return scratch / "run"
 
 
 def report(cloze, folder):
@@ -220,6 +258,10 @@ def check_run(results, events, lines):
             expect(near(one, other), f"a curve of {name} is drawn elsewhere")
     expect(drawn["chart-events"]["lanes"] == came["chart-events"]["lanes"] == len(events),
            f"{drawn['chart-events']['lanes']} events are drawn, not {len(events)}")
+    expect(len(results["table"]) == len(events), f"the table has {len(results['table'])} events")
+    restarts = [row for row in results["table"] if "Restart" in row]
+    expect(len(restarts) == 1 and "130" in restarts[0] and f"what {LOST}" in restarts[0][-1],
+           f"the restart's row: {restarts}")
     gaps = drawn["chart-loss"]["paths"][0].count("M")
     expect(gaps == 3, f"the loss is drawn in {gaps} lines: two gaps part it in three")
 
@@ -250,8 +292,35 @@ def check_run(results, events, lines):
     expect(results["cells"] == 2 * 4 * 2, f"{results['cells']} cells of the pipeline")
 
 
+def check_trained_run(folder, page, results):
+    """What the files of a real run hold is on its page, and nothing is missing in them."""
+    expect("card notes" not in page, "the page of a whole run has notes")
+    sections = dict(results["sections"])
+    for name in ("summary", "curves", "layout", "pipeline", "events", "config"):
+        expect(sections.get(name, 0) > 50, f"section {name} is {sections.get(name)} pixels high")
+    expect(results["faults"] == [] and results["loaded"] == [], f"trained: {results['faults']}")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    events = (folder / "events.jsonl").read_text().splitlines()
+    expect(len(lines) == TRAINED_STEPS, f"{len(lines)} steps were trained")
+    drawn = results["drawn"]
+    # So few steps have no smoothed line.
+    for name, counts in (("loss", [TRAINED_STEPS, 2]), ("rate", [TRAINED_STEPS]),
+                         ("norm", [TRAINED_STEPS])):
+        have = [points(path) for path in drawn[f"chart-{name}"]["paths"]]
+        expect(have == counts, f"{name} of the trained run has {have} points")
+    counts = [sum(f"loss_{kind}" in line for line in lines) for kind in ("mask", "sentence", "document")]
+    expect(min(counts) > 0, f"the trained run lacks an objective: {counts}")
+    have = [points(path) for path in drawn["chart-objectives"]["paths"]]
+    expect(have == counts, f"the objectives have {have} points, not {counts}")
+    expect(drawn["chart-events"]["lanes"] == len(results["table"]) == len(events),
+           f"{drawn['chart-events']['lanes']} events are drawn of {len(events)}")
+    expect(dict(results["shares"]) == {"0": "self", "1": "by-tensor", "2": "by-pipeline", "3": ""},
+           f"rank 0 of 4 shares: {results['shares']}")
+    expect(results["cells"] == 2 * 4 * 2, f"{results['cells']} cells of the trained run's pipeline")
+
+
 def main():
-    root, cloze = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
+    root, cloze = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("no chromium in PATH; fix: scripts/setup tests")
@@ -271,6 +340,10 @@ def main():
         results = browse(browser, scratch, report(cloze, one), instrumented=True)
         expect(results["faults"] == [] and results["loaded"] == [], f"one step: {results['faults']}")
         expect(points(results["drawn"]["chart-loss"]["paths"][0]) == 1, "the one step is not drawn")
+
+        trained = train_run(scratch / "trained", root, cloze)
+        page = report(cloze, trained)
+        check_trained_run(trained, page, browse(browser, scratch, page, instrumented=True))
     if expect.failures:
         sys.exit(f"{len(expect.failures)} expectations failed")
     print("the page is as it should be")

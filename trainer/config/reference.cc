@@ -70,6 +70,14 @@ A key that another key disables (`min_lr` with `kind: constant`) is an error in 
 when a `--set` disables a key of the file, so that one file serves several experiments. A key that only an axis
 of size 1 makes idle (`stage_layers` on one stage) is always allowed.
 
+To try on the configs that come with the program; `show` and `schema` are what the next sections tell of:
+
+```
+build/release/cloze config check configs/quickstart.yaml --world 4
+build/release/cloze config show configs/tiny.yaml --set optimizer.lr=1e-3
+build/release/cloze config schema > runs/run.schema.json
+```
+
 ## Seeing all of it: `cloze config show`
 
 ```

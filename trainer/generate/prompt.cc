@@ -24,15 +24,16 @@ Batch row_of(const TokenIds& ids, Objective objective) {
   return batch;
 }
 
-// A token of part B stands where its mask token stands; what a block without block positions
-// rotates by runs on for [gMASK] alone (docs/objective.md).
-void place_in_part_b(Batch& batch, std::size_t token, std::int64_t index,
-                     const PromptBlank& blank) {
+// A token of part B stands where its mask token stands. What a block without block positions
+// rotates by runs on for [gMASK] alone, from the end of part A: after a [gMASK] that is not the
+// last token, part B would otherwise take the positions of what follows it (docs/objective.md).
+void place_in_part_b(Batch& batch, std::size_t token, std::int64_t index, const PromptBlank& blank,
+                     std::int64_t seen) {
   const auto place = static_cast<std::int32_t>(blank.place);
-  const auto block = static_cast<std::int32_t>(index + 1);
   batch.position[token] = place;
-  batch.block_position[token] = block;
-  batch.rotary_position[token] = blank.objective == Objective::kDocument ? place + block : place;
+  batch.block_position[token] = static_cast<std::int32_t>(index + 1);
+  batch.rotary_position[token] =
+      blank.objective == Objective::kDocument ? static_cast<std::int32_t>(seen) : place;
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ Batch part_a_and_sop(const TokenIds& ids, const PromptBlank& blank, const Specia
     batch.position[t] = batch.rotary_position[t] = t;
     batch.hi[t] = part_a;
   }
-  place_in_part_b(batch, ids.size(), 0, blank);
+  place_in_part_b(batch, ids.size(), 0, blank, part_a);
   batch.hi.back() = part_a + 1;
   return batch;
 }
@@ -72,7 +73,7 @@ Batch part_a_and_sop(const TokenIds& ids, const PromptBlank& blank, const Specia
 Batch part_b_token(std::int32_t id, std::int64_t index, const PromptBlank& blank,
                    std::int64_t seen) {
   Batch batch = row_of({id}, blank.objective);
-  place_in_part_b(batch, 0, index, blank);
+  place_in_part_b(batch, 0, index, blank, seen);
   batch.hi[0] = static_cast<std::int32_t>(seen + 1);
   return batch;
 }

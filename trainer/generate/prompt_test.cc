@@ -83,6 +83,22 @@ TEST(PromptTest, EveryTokenOfABlankStandsWhereTrainingPutIt) {
   EXPECT_GT(blanks, 60);
 }
 
+TEST(PromptTest, OfADocumentBlankAmidTheTextTheRotaryPositionsRunOnFromTheEndOfPartA) {
+  // 20 [gMASK] 21 22 eos <sop>: the positions of 21, 22 and eos are theirs alone.
+  const TokenIds prompt = {20, 4, 21, 22, 1};
+  const PromptBlank blank{1, Objective::kDocument};
+  const Batch first = part_a_and_sop(prompt, blank, kSpecial);
+  EXPECT_EQ(first.rotary_position, (TokenIds{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(first.position, (TokenIds{0, 1, 2, 3, 4, 1}));
+  EXPECT_EQ(first.block_position, (TokenIds{0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(places_of(part_b_token(30, 1, blank, 6), 0), (Places{1, 2, 6}));
+  EXPECT_EQ(places_of(part_b_token(31, 2, blank, 7), 0), (Places{1, 3, 7}));
+  // Other blanks stay where they are.
+  const PromptBlank span{1, Objective::kMask};
+  EXPECT_EQ(places_of(part_a_and_sop({20, 2, 21}, span, kSpecial), 3), (Places{1, 1, 1}));
+  EXPECT_EQ(places_of(part_b_token(30, 1, span, 4), 0), (Places{1, 2, 1}));
+}
+
 TEST(PromptTest, CausalTokensSeeAllBeforeThem) {
   const Batch batch = causal_tokens({7, 8, 9}, 4);
   EXPECT_EQ(batch.tokens, (TokenIds{7, 8, 9}));
