@@ -51,6 +51,7 @@ std::vector<std::string> check_model(const config::Model& model) {
     problems.push_back(str(key.field->name(), " is ", value_text(loaded.run, key), ", not ",
                            range_text(*key.field)));
     broken.insert(key.name());
+    clear(loaded.run, key);  // Rules count with numbers that are in their ranges.
   }
   RuleList rules(loaded, broken);
   check_model_rules(rules);

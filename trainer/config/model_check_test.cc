@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -31,6 +34,44 @@ TEST(ModelCheck, EveryProblemIsListedInWords) {
       check_model(model),
       (std::vector<std::string>{"hidden_size is 0, not from 1 to 1048576", "vocab_size is missing",
                                 "model.num_attention_heads 4 % num_key_value_heads 3 is not 0"}));
+}
+
+// A file may hold any number: none is an overflow.
+TEST(ModelCheck, RotationsOfAnySizeAreJudged) {
+  const auto problems_of = [](std::int64_t head_dim, double factor) {
+    config::Model model = small_model();
+    model.set_head_dim(head_dim);
+    model.set_partial_rotary_factor(factor);
+    return check_model(model);
+  };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double factor : {0.0, -1.0, 1e300, kInfinity, std::nan("")}) {
+    EXPECT_EQ(problems_of(16, factor).size(), 1U) << factor;
+  }
+  EXPECT_EQ(problems_of(std::numeric_limits<std::int64_t>::max(), 0.5).size(), 1U);
+  EXPECT_EQ(problems_of(std::numeric_limits<std::int64_t>::min(), 0.5).size(), 1U);
+  EXPECT_EQ(
+      problems_of(16, 1e-300),
+      (std::vector<std::string>{
+          "head_dim * partial_rotary_factor rotates 0 numbers of a head; they turn in pairs"}));
+  EXPECT_EQ(
+      problems_of(16, 0.2),
+      (std::vector<std::string>{
+          "head_dim * partial_rotary_factor rotates 3 numbers of a head; they turn in pairs"}));
+  EXPECT_TRUE(problems_of(16, 0.25).empty());
+}
+
+TEST(ModelCheck, SizesThatNoModelHasTakeNoTime) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  config::Model model = small_model();
+  model.set_num_attention_heads(kMost);
+  model.set_num_key_value_heads(kMost - 2);
+  model.set_hidden_size(kMost - 1);
+  model.clear_head_dim();
+  EXPECT_EQ(check_model(model).size(), 3U);
+  model.set_family(config::Model::glm2021);
+  model.set_head_dim(kMost);
+  EXPECT_EQ(check_model(model).size(), 4U);
 }
 
 // There is no config then, and no key that could be changed: the model is what the error names.

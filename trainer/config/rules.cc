@@ -178,6 +178,23 @@ void RuleList::require(bool holds, std::initializer_list<const char*> keys, cons
   problems_.push_back(problem);
 }
 
+// Rotary positions turn numbers in pairs.
+void check_rotation(RuleList& rules, const config::Model& model) {
+  constexpr double kLargestHeadDim = 65536;
+  const double factor = model.partial_rotary_factor();
+  const double width = static_cast<double>(model.head_dim()) * factor;
+  const auto rotated = static_cast<std::int64_t>(width);
+  const std::int64_t even = std::max<std::int64_t>(2, rotated - rotated % 2);
+  const double fitting = static_cast<double>(even) / factor;
+  rules.require(
+      rotated >= 2 && rotated % 2 == 0, {"model.partial_rotary_factor", "model.head_dim"},
+      str("head_dim * partial_rotary_factor rotates ", rotated,
+          " numbers of a head; they turn in pairs"),
+      fitting <= kLargestHeadDim
+          ? str("choose head_dim ", static_cast<std::int64_t>(fitting), " or another factor")
+          : "choose a larger factor");
+}
+
 void check_model_rules(RuleList& rules) {
   const config::Model& model = rules.run().model();
   const std::int64_t heads = model.num_attention_heads();
@@ -217,16 +234,7 @@ void check_model_rules(RuleList& rules) {
             " > model.max_position_embeddings ", positions, ", the rows of the position tables"),
         str("write seq_length ", positions, " or less, or raise the table"));
   } else if (model.has_head_dim()) {
-    const double width = static_cast<double>(model.head_dim()) * model.partial_rotary_factor();
-    const auto rotated = static_cast<std::int64_t>(width);
-    const std::int64_t even = std::max<std::int64_t>(2, rotated - rotated % 2);
-    rules.require(
-        rotated >= 2 && rotated % 2 == 0, {"model.partial_rotary_factor", "model.head_dim"},
-        str("head_dim * partial_rotary_factor rotates ", rotated,
-            " numbers of a head; they turn in pairs"),
-        str("choose head_dim ",
-            static_cast<std::int64_t>(static_cast<double>(even) / model.partial_rotary_factor()),
-            " or another factor"));
+    check_rotation(rules, model);
   }
 }
 
