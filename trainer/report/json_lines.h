@@ -20,6 +20,11 @@ struct LineCounts {
 // Bytes. The trainer's lines are far below; a longer one is no line of ours.
 inline constexpr std::int64_t kMaxJsonLine = 1 << 20;
 
+// A step is drawn as a double, which counts so far; a larger one is no step of ours.
+inline constexpr std::int64_t kLargestStep = std::int64_t{1} << 53;
+
+inline bool is_step(std::int64_t step) { return step >= 0 && step <= kLargestStep; }
+
 // False when the object is not what the file should hold.
 using ObjectVisitor = std::function<bool(const simdjson::dom::object&)>;
 

@@ -48,7 +48,7 @@ RunEvent event_of(const simdjson::dom::object& object) {
       event.time = text_of(field.value);
     } else if (field.key == "event") {
       event.kind = text_of(field.value);
-    } else if (field.key == "step" && field.value.get(step) == simdjson::SUCCESS && step >= 0) {
+    } else if (field.key == "step" && field.value.get(step) == simdjson::SUCCESS && is_step(step)) {
       event.step = step;
     } else if (event.fields.size() < kMaxFields) {
       event.fields.emplace_back(field.key, text_of(field.value));

@@ -33,7 +33,7 @@ class MetricsReader {
  public:
   bool line(const simdjson::dom::object& object) {
     std::int64_t step = 0;
-    if (object["step"].get(step) != simdjson::SUCCESS || step < 0) return false;
+    if (object["step"].get(step) != simdjson::SUCCESS || !is_step(step)) return false;
     if (any_ && step <= metrics_.last_step) ++metrics_.num_steps_back;
     metrics_.first_step = any_ ? std::min(metrics_.first_step, step) : step;
     metrics_.last_step = step;

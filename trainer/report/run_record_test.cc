@@ -222,5 +222,16 @@ TEST_F(RunRecordTest, EventsOfAllKindsAreBounded) {
   EXPECT_EQ(events.events[1].step, 5'000 - static_cast<int>(RunEvents::kMaxOfKind));
 }
 
+TEST_F(RunRecordTest, AStepThatNoRunReachesIsNone) {
+  write("metrics.jsonl",
+        "{\"step\":9007199254740992,\"loss\":1}\n{\"step\":9223372036854775807,\"loss\":2}\n");
+  write("events.jsonl", "{\"time\":\"\",\"event\":\"save\",\"step\":9223372036854775807}\n");
+  const RunRecord record = read_run(folder_);
+  EXPECT_EQ(record.metrics.lines.read, 1);
+  EXPECT_EQ(record.metrics.lines.invalid, 1);
+  EXPECT_EQ(record.metrics.last_step, 9007199254740992);
+  EXPECT_EQ(record.events.events.at(0).step, std::nullopt);
+}
+
 }  // namespace
 }  // namespace cloze
