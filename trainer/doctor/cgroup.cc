@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "parallel/base/check.h"
+#include "parallel/base/system_file.h"
 #include "trainer/doctor/system_text.h"
 
 namespace cloze {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/system_file.h"
 #include "trainer/doctor/cpu.h"
 #include "trainer/doctor/system_text.h"
 

@@ -11,6 +11,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
+#include "parallel/base/system_file.h"
 #include "trainer/doctor/median.h"
 #include "trainer/doctor/mounts.h"
 #include "trainer/doctor/system_text.h"

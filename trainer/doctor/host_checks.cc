@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "parallel/base/check.h"
+#include "parallel/base/system_file.h"
 #include "trainer/doctor/cgroup.h"
 #include "trainer/doctor/clock.h"
 #include "trainer/doctor/cpu.h"

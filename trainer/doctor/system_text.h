@@ -1,18 +1,12 @@
-// Texts of /proc and /sys, which may be absent, and the small steps of reading them.
+// The small steps of reading texts of /proc and /sys.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
 namespace cloze {
-
-// The whole of a file of /proc, /sys or the like, whose size is not known before; nothing when it
-// is not there, may not be read, or is no file. At most 16 MiB are read.
-std::optional<std::string> system_text(const std::filesystem::path& path);
 
 // Without spaces, tabs and line ends at both ends.
 std::string_view trimmed(std::string_view text);

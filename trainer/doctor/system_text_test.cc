@@ -1,35 +1,15 @@
-// Reading files of the system, those that are absent and those that are none.
+// Lines, words, parts and numbers of the texts of the system.
 #include "trainer/doctor/system_text.h"
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
+#include <string_view>
+#include <vector>
 
 namespace cloze {
 namespace {
 
 using Views = std::vector<std::string_view>;
-
-TEST(SystemTextTest, AFileWhoseSizeIsNotKnownIsReadWhole) {
-  const auto status = system_text("/proc/self/status");
-  ASSERT_TRUE(status);
-  EXPECT_NE(status->find("VmRSS"), std::string::npos);
-}
-
-TEST(SystemTextTest, WhatIsAbsentOrNoFileIsNothing) {
-  EXPECT_FALSE(system_text("/proc/self/no-such-file"));
-  EXPECT_FALSE(system_text("/proc/self/status/below-a-file"));
-  EXPECT_FALSE(system_text("/"));
-  EXPECT_FALSE(system_text(""));
-}
-
-TEST(SystemTextTest, AnEmptyFileIsAnEmptyText) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "cloze-empty";
-  std::ofstream(path).close();
-  EXPECT_EQ(system_text(path), "");
-  std::filesystem::remove(path);
-}
 
 TEST(SystemTextTest, LinesWordsAndPartsAreCut) {
   EXPECT_EQ(lines_of("a\r\n\nb"), (Views{"a", "", "b"}));
