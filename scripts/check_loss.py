@@ -13,21 +13,16 @@ import sys
 
 import numpy
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "oracles"))
+from shards_megatron import read_pair  # noqa: E402
+
 MARGIN = 0.5  # Nats a token.
-SMALL_VOCABULARY = 65500  # Below it an id takes two bytes, as in Megatron.
 
 
 def unigram_entropy(prefixes):
     """Of the ids of all shards together, in nats a token; the eos of each document included."""
-    counts = numpy.zeros(0, dtype=numpy.int64)
-    for prefix in prefixes:
-        manifest = json.loads(pathlib.Path(f"{prefix}.json").read_text())
-        width = "<u2" if manifest["vocab_size"] < SMALL_VOCABULARY else "<i4"
-        ids = numpy.fromfile(f"{prefix}.bin", dtype=width)
-        if len(ids) != manifest["tokens"]:
-            sys.exit(f"{prefix}.bin holds {len(ids)} ids, its manifest says {manifest['tokens']}")
-        size = max(manifest["vocab_size"], len(counts))
-        counts = numpy.pad(counts, (0, size - len(counts))) + numpy.bincount(ids, minlength=size)
+    documents = [document for prefix in prefixes for document in read_pair(prefix)[1]]
+    counts = numpy.bincount(numpy.concatenate(documents))
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * numpy.log(shares)).sum())
 

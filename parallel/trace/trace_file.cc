@@ -109,8 +109,9 @@ class TraceWriter {
       name = trace_.groups()[static_cast<std::size_t>(lane.group)].name;
       if (lane.ordinal > 0) name += str(" (", lane.ordinal + 1, ")");
     }
-    write_metadata("thread_name", lane.place(), "name", name);
-    write_metadata("thread_sort_index", lane.place(), "sort_index", lane.place());
+    const int place = lane.place();
+    write_metadata("thread_name", place, "name", name);
+    write_metadata("thread_sort_index", place, "sort_index", place);
   }
 
   // `"name":...,"cat":...,`, and the group: the same for many events, so made once.
@@ -150,11 +151,12 @@ class TraceWriter {
   void write_event(const TraceEvent& event) {
     const TraceLanes::Lane lane = lanes_.lane_of(event);
     if (lane.is_new) write_lane(lane);
+    const int place = lane.place();
     const Texts& texts = texts_of(event);
     const std::int64_t begin = since_origin(event.begin);
     const std::int64_t end = since_origin(event.end);
     std::string text =
-        str(texts.head, thread_id(lane.place()), R"(,"ts":)", microseconds(begin), R"(,"dur":)",
+        str(texts.head, thread_id(place), R"(,"ts":)", microseconds(begin), R"(,"dur":)",
             microseconds(end - begin), R"(,"args":{"step":)", event.step);
     if (event.stage >= 0) text += str(R"(,"stage":)", event.stage);
     if (event.microbatch >= 0) text += str(R"(,"microbatch":)", event.microbatch);
@@ -163,9 +165,8 @@ class TraceWriter {
     if (event.peer >= 0) text += str(R"(,"peer":)", peer_of(event), R"(,"message":)", event.number);
     if (event.peer < 0 && event.number >= 0) text += str(R"(,"call":)", event.number);
     line(text + "}}");
-    if (event.kind == TraceKind::kSend) write_flow(event, lane.place(), begin);
-    if (event.kind == TraceKind::kReceive)
-      write_flow(event, lane.place(), std::max(begin, end - 1));
+    if (event.kind == TraceKind::kSend) write_flow(event, place, begin);
+    if (event.kind == TraceKind::kReceive) write_flow(event, place, std::max(begin, end - 1));
   }
 
   int peer_of(const TraceEvent& event) const {

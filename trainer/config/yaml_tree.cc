@@ -66,18 +66,14 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    if (report_extras(mark, tag == "!" ? "?" : tag, anchor)) {
+    const std::string_view rest = text_.substr(byte_of(mark));
+    const bool is_block = rest.starts_with('|') || rest.starts_with('>');
+    if (is_block) report(mark, "a block scalar (| or >)", "write the text on one line");
+    if (report_extras(mark, tag == "!" ? "?" : tag, anchor) || is_block) {
       finish(node_at(mark, YamlNode::Kind::kUnread));
       return;
     }
     YamlNode node = node_at(mark, YamlNode::Kind::kScalar);
-    const std::string_view rest = text_.substr(byte_of(mark));
-    if (rest.starts_with('|') || rest.starts_with('>')) {
-      report(mark, "a block scalar (| or >)", "write the text on one line");
-      node.kind = YamlNode::Kind::kUnread;
-      finish(std::move(node));
-      return;
-    }
     node.quoted = rest.starts_with('"') || rest.starts_with('\'');
     if (node.quoted && !is_closed(rest)) {
       stop(mark, "a quote that is not closed on its line",
