@@ -16,7 +16,6 @@
 namespace cloze::fuzz {
 namespace {
 
-constexpr char kSeparator = '\x1e';
 constexpr const char* kFile = "fuzzed.yaml";
 
 struct Sources {
@@ -24,19 +23,9 @@ struct Sources {
   std::vector<std::string> overrides;
 };
 
-std::vector<std::string> parts_of(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  for (;;) {
-    const std::size_t end = text.find(separator);
-    parts.emplace_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
 Sources sources_of(std::string_view input) {
   Sources sources;
-  sources.overrides = parts_of(input, kSeparator);
+  sources.overrides = parts_of(input);
   sources.text = sources.overrides.front();
   sources.overrides.erase(sources.overrides.begin());
   return sources;

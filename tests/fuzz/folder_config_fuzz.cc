@@ -13,8 +13,6 @@
 namespace cloze::fuzz {
 namespace {
 
-constexpr char kSeparator = '\x1e';
-
 // An integer of the text is never another one in the model.
 void check_sizes(std::string_view text, const config::Model& model) {
   const nlohmann::json json = nlohmann::json::parse(text);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
@@ -35,6 +36,20 @@ std::optional<std::invoke_result_t<Parse>> parsed(ExitCode code, const Parse& pa
     require(error.code() == code, error.what());
     require(!error.problem().empty() && !error.fix().empty(), "an error says what and how to fix");
     return std::nullopt;
+  }
+}
+
+// Between the parts of an input that is several texts.
+inline constexpr char kSeparator = '\x1e';
+
+// What stands between the separators: one part more than there are of them.
+inline std::vector<std::string> parts_of(std::string_view text, char separator = kSeparator) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
   }
 }
 

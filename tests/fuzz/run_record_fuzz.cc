@@ -15,7 +15,6 @@
 namespace cloze::fuzz {
 namespace {
 
-constexpr char kSeparator = '\x1e';
 constexpr std::array<const char*, 3> kFiles = {"metrics.jsonl", "events.jsonl", "config.yaml"};
 
 // Lines that are not empty.
@@ -68,18 +67,15 @@ void check_page(const RunRecord& record) {
 
 void run(std::string_view input) {
   static const ScratchFolder scratch;
-  std::array<std::string_view, kFiles.size()> texts;
-  std::size_t num_files = 0;
-  for (bool more = true; more && num_files < kFiles.size(); ++num_files) {
-    const bool is_last = num_files + 1 == kFiles.size();
-    const std::size_t end = is_last ? std::string_view::npos : input.find(kSeparator);
-    texts.at(num_files) = input.substr(0, end);
-    scratch.write(kFiles.at(num_files), texts.at(num_files));
-    more = end != std::string_view::npos;
-    if (more) input.remove_prefix(end + 1);
-  }
-  for (std::size_t i = num_files; i < kFiles.size(); ++i) {
-    std::filesystem::remove(scratch / kFiles.at(i));
+  std::vector<std::string> texts = parts_of(input);
+  const std::size_t num_files = std::min(texts.size(), kFiles.size());
+  texts.resize(kFiles.size());
+  for (std::size_t i = 0; i < kFiles.size(); ++i) {
+    if (i < num_files) {
+      scratch.write(kFiles.at(i), texts[i]);
+    } else {
+      std::filesystem::remove(scratch / kFiles.at(i));
+    }
   }
   RunRecord record = read_run(scratch.path());
   check_counts(record.metrics.lines, texts[0]);

@@ -16,7 +16,6 @@
 namespace cloze::fuzz {
 namespace {
 
-constexpr char kSeparator = '\x1e';
 constexpr std::string_view kVocabulary = "\"vocab\":{";
 constexpr std::string_view kText = "Hello, w\xc3\xb6rld  12345's <sop>\n\n\xe4\xbd\xa0\xe5\xa5\xbd";
 // The encoder's memory takes longer to clear than all else; some inputs are enough.

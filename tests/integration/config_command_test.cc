@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <fstream>
 #include <regex>
-#include <sstream>
 
 #include "parallel/base/check.h"
 #include "tests/integration/training.h"
@@ -31,13 +30,6 @@ class ConfigTest : public TrainingTest {
     return paths;
   }
 };
-
-Words lines_of_text(const std::string& text) {
-  Words lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
 
 TEST_F(ConfigTest, CheckListsEveryProblemWithItsPlaceAndItsFix) {
   const std::string path = write("bad.yaml",

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "tests/integration/training.h"
 
@@ -57,8 +56,7 @@ TEST_F(InspectTest, SamplesAreLinesOfTheRowsThatAreAskedFor) {
     const Outcome outcome = cloze(command + options);
     expect_done(outcome);
     std::vector<Json> lines;
-    std::istringstream text(outcome.out);
-    for (std::string line; std::getline(text, line);) lines.push_back(Json::parse(line));
+    for (const std::string& line : lines_of_text(outcome.out)) lines.push_back(Json::parse(line));
     return lines;
   };
   EXPECT_EQ(lines_of({}).size(), 8U);

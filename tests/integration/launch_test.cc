@@ -5,7 +5,6 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "tests/integration/training.h"
 #include "trainer/checkpoint/checkpoint_directory.h"
@@ -189,9 +188,7 @@ TEST_F(LaunchTest, ADamagedCheckpointIsNotTheOneThatARestartNames) {
   ::kill(ranks[0], SIGCONT);
 
   const std::string good = std::to_string(steps[1]);
-  for (int waited = 0; waited < 300 && event_names("a").back() != "resume"; ++waited) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  EXPECT_TRUE(wait_until([&] { return event_names("a").back() == "resume"; }, seconds(30)));
   ::kill(process->id(), SIGTERM);
   const Outcome outcome = process->wait(seconds(30));
   EXPECT_EQ(outcome.code, 85) << outcome.err;

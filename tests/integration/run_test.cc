@@ -96,21 +96,10 @@ TEST_F(RunTest, JournalTellsOfStartSavesAndEnd) {
   EXPECT_EQ(names, (Words{"start", "save", "save", "done"}));
 }
 
-// {tag: [[step, value], ...]} as TensorBoard reads it.
-nlohmann::json scalars_of(const std::string& python, const std::filesystem::path& run) {
-  const std::string oracle =
-      std::string(CLOZE_SOURCE_DIR) + "/scripts/oracles/check_tensorboard.py";
-  const Outcome read = run_process({python, oracle, (run / "tensorboard").string()}, run);
-  EXPECT_EQ(read.code, 0) << read.err;
-  return nlohmann::json::parse(read.out);
-}
-
 TEST_F(RunTest, TensorBoardReadsItsFiles) {
-  const std::string python = std::string(CLOZE_SOURCE_DIR) + "/.venv/bin/python";
-  if (!std::filesystem::exists(python)) GTEST_SKIP() << python << " is not there";
   expect_done(
       train(0, "a", {"log.tensorboard=true", "validation.interval=3", "validation.rows=30"}));
-  nlohmann::json expected;  // Event files hold floats.
+  nlohmann::json expected;  // {tag: [[step, value], ...]}; event files hold floats.
   const auto expect_scalar = [&](const std::string& tag, const nlohmann::json& line,
                                  const nlohmann::json& value) {
     expected[tag].push_back({line.at("step"), static_cast<float>(value.get<double>())});
@@ -127,7 +116,10 @@ TEST_F(RunTest, TensorBoardReadsItsFiles) {
     }
   }
   EXPECT_TRUE(expected.contains("validation/perplexity_sentence"));
-  EXPECT_EQ(scalars_of(python, run_folder("a")), expected);
+  const Outcome read =
+      python("scripts/oracles/check_tensorboard.py", {(run_folder("a") / "tensorboard").string()});
+  ASSERT_EQ(read.code, 0) << read.err;
+  EXPECT_EQ(nlohmann::json::parse(read.out), expected);
 }
 
 TEST_F(RunTest, OutputThatIsNoTerminalHasNoEscapes) {

@@ -13,20 +13,14 @@ class TraceTest : public TrainingTest {
  protected:
   std::filesystem::path folder(const std::string& run) const { return run_folder(run) / "trace"; }
 
-  static bool has_python() { return std::filesystem::exists(python()); }
-
   // What the oracle says of a file.
   static Outcome check(const std::filesystem::path& file, const Words& options) {
-    const Words command = {
-        python(), std::string(CLOZE_SOURCE_DIR) + "/scripts/oracles/check_trace.py", file.string()};
-    return run_process(command + options, workspace());
+    return python("scripts/oracles/check_trace.py", Words{file.string()} + options);
   }
 
   // What Perfetto shows of a file.
   static Outcome view(const std::filesystem::path& file) {
-    const std::string script =
-        std::string(CLOZE_SOURCE_DIR) + "/tests/perfetto/check_trace_viewer.py";
-    return run_process({python(), script, file.string()}, workspace());
+    return python("tests/perfetto/check_trace_viewer.py", {file.string()});
   }
 
   // The newest trace of a run is all that the oracle asks for.
@@ -69,13 +63,9 @@ class TraceTest : public TrainingTest {
     std::ranges::sort(names);
     return names;
   }
-
- private:
-  static std::string python() { return std::string(CLOZE_SOURCE_DIR) + "/.venv/bin/python"; }
 };
 
 TEST_F(TraceTest, TensorAndPipelineRanksTellWhatTheScheduleSays) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   // 4 layers of width 32, rows of 64 tokens in fp32: as the config of these tests says.
   const Words oracle = {"--one-clock", "--microbatches", "4", "--glm4", "4,32,64,4"};
   for (const std::string schedule : {"1f1b", "gpipe"}) {
@@ -91,7 +81,6 @@ TEST_F(TraceTest, TensorAndPipelineRanksTellWhatTheScheduleSays) {
 }
 
 TEST_F(TraceTest, TheOracleSeesWhatIsWrong) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   expect_done(train(2, "a", {"parallel.pipeline=2", "run.steps=4", "log.trace=[2, 3, 4]"}));
   const Words options = {"--one-clock", "--microbatches", "4"};
   expect_good("a", options);
@@ -132,7 +121,6 @@ TEST_F(TraceTest, TheOracleSeesWhatIsWrong) {
 
 // What is left out would be left out in every run: one without waits for a core is enough.
 TEST_F(TraceTest, SpansExplainAStep) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   std::string steps = "5";
   for (int step = 6; step <= 40; ++step) steps += ", " + std::to_string(step);
   for (const std::string layout : {"pipeline", "tensor", "data"}) {
@@ -148,7 +136,6 @@ TEST_F(TraceTest, SpansExplainAStep) {
 }
 
 TEST_F(TraceTest, DataRanksReduceTheirGradients) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   // Buckets of less than a matrix: several reductions are in flight at once.
   expect_done(train(2, "a", {"run.steps=2", "log.trace=[1, 2]", "parallel.bucket_bytes=4096"}));
   expect_good("a", {"--one-clock", "--microbatches", "2", "--overlap"});
@@ -159,7 +146,6 @@ TEST_F(TraceTest, DataRanksReduceTheirGradients) {
 
 // Two lanes of `data`, messages between stages, and meetings of tensor ranks.
 TEST_F(TraceTest, PerfettoShowsEverySlice) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   for (const std::string other : {"tensor", "data"}) {
     const Words degree = other == "data" ? Words{} : Words{"parallel.tensor=2"};
     expect_done(train(4, other,
@@ -195,7 +181,6 @@ TEST_F(TraceTest, StepsApartHaveFoldersOfTheirOwn) {
 }
 
 TEST_F(TraceTest, ValidationAndSavesAreSeen) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   expect_done(train(0, "a",
                     {"run.steps=4", "log.trace=[3]", "checkpoint.interval=3",
                      "validation.interval=3", "validation.rows=3"}));
@@ -210,7 +195,6 @@ TEST_F(TraceTest, ValidationAndSavesAreSeen) {
 }
 
 TEST_F(TraceTest, ASkippedStepEndsBeforeTheOptimizer) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   // The first loss scale overflows fp16.
   expect_done(train(2, "a",
                     {"run.steps=2", "precision.compute=fp16",
@@ -223,7 +207,6 @@ TEST_F(TraceTest, ASkippedStepEndsBeforeTheOptimizer) {
 }
 
 TEST_F(TraceTest, AResumedRunTracesItsStepsAgainAndLeavesTheOthers) {
-  if (!has_python()) GTEST_SKIP() << "no .venv";
   expect_done(train(2, "a", {"run.steps=4", "log.trace=[2, 4, 5, 6]"}));
   EXPECT_EQ(files_in(folder("a")), (Words{"step-00000002", "step-00000004", "trace.json"}));
   // The steps that the first run's end cut off go on in a folder of their own, on any layout.

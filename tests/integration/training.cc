@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 
 #include "parallel/base/check.h"
@@ -143,6 +144,11 @@ Outcome TrainingTest::cloze(const Words& arguments) const {
   return run_process(Words{CLOZE_BINARY} + arguments, workspace());
 }
 
+Outcome TrainingTest::python(const std::string& script, const Words& arguments) {
+  const std::filesystem::path source = CLOZE_SOURCE_DIR;
+  return run_process(Words{source / ".venv/bin/python", source / script} + arguments, workspace());
+}
+
 void TrainingTest::copy_step(const std::string& from, std::int64_t step,
                              const std::string& to) const {
   std::filesystem::create_directories(step_folder(to, step));
@@ -211,6 +217,13 @@ std::size_t count_of(const std::string& text, const std::string& part) {
     ++count;
   }
   return count;
+}
+
+Words lines_of_text(const std::string& text) {
+  Words lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
 }
 
 std::string repeated(const std::string& unit, std::size_t size) {

@@ -34,6 +34,8 @@ class TrainingTest : public testing::Test {
   std::unique_ptr<Process> start(int ranks, const std::string& run,
                                  const Words& settings = {}) const;
   Outcome cloze(const Words& arguments) const;
+  // A script of the repository in the Python that has the oracles; scripts/setup installs it.
+  static Outcome python(const std::string& script, const Words& arguments);
 
   static const std::filesystem::path& workspace();
   std::filesystem::path run_folder(const std::string& run) const;
@@ -58,6 +60,8 @@ class TrainingTest : public testing::Test {
 void expect_failure(const Outcome& outcome, int code, const Words& parts = {});
 void expect_done(const Outcome& outcome);
 
+// Without their ends.
+Words lines_of_text(const std::string& text);
 std::size_t count_of(const std::string& text, const std::string& part);
 // The unit again and again, cut off at `size` bytes.
 std::string repeated(const std::string& unit, std::size_t size);

@@ -218,34 +218,36 @@ const std::vector<Degrees> kLayouts = {
     {},          {.tensor = 2}, {.pipeline = 2},
     {.data = 2}, {.tensor = 4}, {.pipeline = 2, .data = 2, .tensor = 2}};
 
-TEST_P(OracleTest, LossAndEveryGradientEqualAutograd) {
-  const Golden golden(GetParam());
-  config::Run run = run_of(golden);
+// Calls `check(run, layout)` for every layout, with and without sequence parallelism where it has
+// tensor ranks.
+template <typename Check>
+void on_every_layout(config::Run run, const Check& check) {
   for (const Degrees& layout : kLayouts) {
     for (const bool sequence : {false, true}) {
       if (sequence && layout.tensor == 1) continue;
       SCOPED_TRACE(name_of(layout) + (sequence ? " with sequence parallelism" : ""));
       run.mutable_parallel()->set_sequence(sequence);
-      const LayoutOutcome outcome =
-          train_on(run, layout, 1, golden_batches(golden), 1e-3, 1, golden.with_prefix(""));
-      EXPECT_NEAR(outcome.losses[0], golden.tensor("loss").item<double>(), 1e-12);
-      EXPECT_LT(relative_difference(golden.with_prefix("grad."), outcome.gradients), 1e-11);
+      check(run, layout);
     }
   }
+}
+
+TEST_P(OracleTest, LossAndEveryGradientEqualAutograd) {
+  const Golden golden(GetParam());
+  on_every_layout(run_of(golden), [&](const config::Run& run, const Degrees& layout) {
+    const LayoutOutcome outcome =
+        train_on(run, layout, 1, golden_batches(golden), 1e-3, 1, golden.with_prefix(""));
+    EXPECT_NEAR(outcome.losses[0], golden.tensor("loss").item<double>(), 1e-12);
+    EXPECT_LT(relative_difference(golden.with_prefix("grad."), outcome.gradients), 1e-11);
+  });
 }
 
 TEST_P(OracleTest, LogitsEqualTheOracles) {
   const Golden golden(GetParam());
   const GlobalTensors expected = {{"logits", golden.tensor("logits")}};
-  config::Run run = run_of(golden);
-  for (const Degrees& layout : kLayouts) {
-    for (const bool sequence : {false, true}) {
-      if (sequence && layout.tensor == 1) continue;
-      SCOPED_TRACE(name_of(layout) + (sequence ? " with sequence parallelism" : ""));
-      run.mutable_parallel()->set_sequence(sequence);
-      EXPECT_LT(relative_difference(expected, {{"logits", logits_on(run, layout, golden)}}), 1e-11);
-    }
-  }
+  on_every_layout(run_of(golden), [&](const config::Run& run, const Degrees& layout) {
+    EXPECT_LT(relative_difference(expected, {{"logits", logits_on(run, layout, golden)}}), 1e-11);
+  });
 }
 
 class OracleStepsTest : public OracleTest {};
