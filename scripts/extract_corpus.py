@@ -15,6 +15,7 @@ usage: extract_corpus.py OUTPUT_FOLDER      writes train.jsonl, validation.jsonl
 import collections
 import gzip
 import hashlib
+import itertools
 import json
 import pathlib
 import re
@@ -87,6 +88,9 @@ def handbook(language):
 def documents():
     names = sorted(path.name for path in FORTUNES.iterdir()
                    if "." not in path.name and path.name not in LEFT_OUT and path.is_file())
+    missing = set(CHINESE) - set(names)
+    if missing:
+        sys.exit(f"{FORTUNES} lacks {', '.join(sorted(missing))}: install fortunes-zh")
     for name in names:
         language = "Chinese" if name in CHINESE else "English"
         for text in fortunes(name):
@@ -114,6 +118,9 @@ def main():
         chosen[split].append((digest, text))
         counts[f"{split}: {language} documents"] += 1
         counts[f"{split}: {language} characters"] += len(text)
+    for split, language in itertools.product(chosen, ("English", "Chinese")):
+        if not counts[f"{split}: {language} documents"]:
+            sys.exit(f"no {language} text for {split}")
     for split, items in chosen.items():
         # In the order of their digests the languages and sources are mixed.
         lines = [json.dumps({"text": text}, ensure_ascii=False) for _, text in sorted(items)]

@@ -10,6 +10,7 @@ usage: lint.py             files changed in the last commits, then a tenth of th
 import argparse
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
 import re
@@ -85,10 +86,10 @@ def main():
     if_time = []
     if not options.files and not options.all:
         if_time = [path for path in tenth_of(files) if path not in chosen]
-    deadline = time.monotonic() + options.seconds
+    deadline = math.inf
 
     def check(path):
-        if path in if_time and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             return path, None, ""
         started = time.monotonic()
         result = subprocess.run([str(ROOT / ".venv/bin/clang-tidy"), "-p", str(folder), "--quiet",
@@ -99,7 +100,9 @@ def main():
         return path, result.returncode == 0, result.stdout + result.stderr
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(check, chosen + if_time))
+        results = list(pool.map(check, chosen))
+        deadline = time.monotonic() + options.seconds
+        results += pool.map(check, if_time)
     skipped = sum(1 for _, clean, _ in results if clean is None)
     bad = [(path, text) for path, clean, text in results if clean is False]
     for path, text in bad:

@@ -14,7 +14,9 @@ fail() {  # fail STEP LOG STATUS: what every failing step prints last.
   exit "$3"
 }
 
-# step NAME COMMAND...: runs quietly into build/logs/NAME.log. Its last line is shown now and then.
+# step NAME COMMAND...: runs quietly into build/logs/NAME.log. Its last line is shown every so many
+# seconds.
+SHOWN_EVERY=15
 step() {
   local name="$1" log started status=0 shown=0 process
   shift
@@ -26,7 +28,7 @@ step() {
   trap 'kill "$process" 2>/dev/null || true; exit 130' INT TERM
   while kill -0 "$process" 2>/dev/null; do
     sleep 0.2
-    if ((SECONDS - started >= shown + 15)); then
+    if ((SECONDS - started >= shown + SHOWN_EVERY)); then
       shown=$((SECONDS - started))
       printf '   %4d s  %s\n' "$shown" "$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-90)"
     fi

@@ -45,18 +45,28 @@ struct Rank {
   }
 };
 
-class GradientReducerTest : public testing::TestWithParam<std::tuple<int, int, int>> {};
+class GradientReducerTest : public testing::TestWithParam<std::tuple<int, int, int>> {
+ protected:
+  int data() const { return std::get<0>(GetParam()); }
+  int zero_stage() const { return std::get<1>(GetParam()); }
+
+  // Calls body(rank, its reducer, its number) on every data rank.
+  template <typename Body>
+  void on_ranks(const Body& body) const {
+    run_ranks(data(), [&](LocalWorld& world, int number) {
+      Rank rank(world, number, {.data = data()});
+      GradientReducer reducer = rank.reducer(zero_stage(), std::get<2>(GetParam()));
+      body(rank, reducer, number);
+    });
+  }
+};
 
 INSTANTIATE_TEST_SUITE_P(Cuts, GradientReducerTest,
                          testing::Combine(testing::Values(1, 2, 3), testing::Values(0, 1),
                                           testing::Values(1, 1 << 20)));
 
 TEST_P(GradientReducerTest, OwnedRowsHoldTheSumOverAllRanks) {
-  const auto [data, zero_stage, bucket_bytes] = GetParam();
-  run_ranks(data, [&, data = data, zero_stage = zero_stage, bucket_bytes = bucket_bytes](
-                      LocalWorld& world, int number) {
-    Rank rank(world, number, {.data = data});
-    GradientReducer reducer = rank.reducer(zero_stage, bucket_bytes);
+  on_ranks([&](Rank& rank, GradientReducer& reducer, int number) {
     for (int step = 0; step < 2; ++step) {  // Twice: begin() forgets the step before.
       reducer.begin();
       for (std::size_t i = rank.parameters.size(); i-- > 0;) {
@@ -70,7 +80,7 @@ TEST_P(GradientReducerTest, OwnedRowsHoldTheSumOverAllRanks) {
         const std::string& name = rows.parameter->spec.name;
         const std::size_t index = name == "a" ? 0 : name == "norm" ? 1 : 2;
         float expected = 0;
-        for (int other = 0; other < data; ++other) expected += gradient_of(other, index);
+        for (int other = 0; other < data(); ++other) expected += gradient_of(other, index);
         const at::Tensor sum = shard.gradient.narrow(0, rows.shard_offset, rows.elements);
         EXPECT_TRUE(at::all(sum == expected).item<bool>()) << name;
       }
@@ -78,12 +88,27 @@ TEST_P(GradientReducerTest, OwnedRowsHoldTheSumOverAllRanks) {
   });
 }
 
+// What ZeRO is for: at stage 1 a rank keeps its own rows and no others.
+TEST_P(GradientReducerTest, StageOneKeepsOwnedRowsAlone) {
+  on_ranks([&](Rank&, GradientReducer& reducer, int) {
+    for (const UpdateShard& shard : reducer.shards()) {
+      std::int64_t owned = 0;
+      for (const OwnedRows& rows : shard.owned) owned += rows.elements;
+      if (zero_stage() == 1 && data() > 1) {
+        EXPECT_FALSE(shard.whole);
+        EXPECT_EQ(shard.value.numel(), owned);
+        EXPECT_EQ(shard.gradient.numel(), owned);
+        EXPECT_LT(owned, shard.buffer->value.numel());
+      } else {
+        EXPECT_TRUE(shard.whole);
+        EXPECT_EQ(shard.value.numel(), shard.buffer->value.numel());
+      }
+    }
+  });
+}
+
 TEST_P(GradientReducerTest, PublishedValuesReachEveryRank) {
-  const auto [data, zero_stage, bucket_bytes] = GetParam();
-  run_ranks(data, [&, data = data, zero_stage = zero_stage, bucket_bytes = bucket_bytes](
-                      LocalWorld& world, int number) {
-    Rank rank(world, number, {.data = data});
-    GradientReducer reducer = rank.reducer(zero_stage, bucket_bytes);
+  on_ranks([&](Rank& rank, GradientReducer& reducer, int) {
     const at::Tensor expected = rank.parameters[0]->value * 2;
     for (UpdateShard& shard : reducer.shards()) shard.value.mul_(2);  // As an optimizer would.
     reducer.publish_values();

@@ -96,6 +96,29 @@ TEST(DropoutShareTest, DropsTheShareAskedFor) {
   EXPECT_NEAR(dropped / hidden, 0.1, 5 * std::sqrt(0.1 * 0.9 / hidden));  // Five sigma.
 }
 
+TEST(DropoutThreadsTest, ChangeNoBit) {
+  constexpr std::int64_t kRows = 300;
+  constexpr std::int64_t kHidden = 257;
+  Places places{.ordinals = std::vector<std::int64_t>(kRows),
+                .index_in_row = std::vector<std::int32_t>(kRows)};
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    places.ordinals[static_cast<std::size_t>(row)] = row / 7;
+    places.index_in_row[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(row % 7);
+  }
+  const DropoutKey key = key_of(places, 0.3, kHidden);
+  const auto x = normals<float>(kRows * kHidden, 1);
+  const auto residual = normals<float>(kRows * kHidden, 2);
+  const auto bias = normals<float>(kHidden, 3);
+  expect_same_bits_on_any_threads([&] {
+    std::vector<float> y(kRows * kHidden);
+    dropout_add<float>(residual.data(), x.data(), bias.data(), &key, y.data(), kRows, kHidden);
+    std::vector<float> dx(kRows * kHidden);
+    dropout_backward<float>(x.data(), &key, dx.data(), kRows, kHidden);
+    y.insert(y.end(), dx.begin(), dx.end());
+    return y;
+  });
+}
+
 TEST(DropoutWithoutKeyTest, AddsOnly) {
   const std::vector<float> x = {1.0F, 2.0F}, residual = {10.0F, 20.0F};
   std::vector<float> y(2);

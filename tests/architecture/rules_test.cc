@@ -166,6 +166,21 @@ TEST(RulesTest, PagesNameWhatExists) {
   }
 }
 
+// What somebody who comes to the project looks for first.
+TEST(RulesTest, PagesOfTheHouseAreThere) {
+  const fs::path root(CLOZE_SOURCE_DIR);
+  for (const char* page :
+       {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs/architecture.md",
+        "docs/walk.md", "docs/formats.md", "docs/numerics.md", "docs/glossary.md",
+        "docs/not-yet.md", "docs/decisions", ".clang-format", ".clang-tidy"}) {
+    EXPECT_TRUE(fs::exists(root / page) && !fs::is_empty(root / page)) << page;
+  }
+  const SourceFile license = read_source(root, "LICENSE");
+  EXPECT_TRUE(std::ranges::any_of(license.lines, [](const std::string& line) {
+    return line.find("Apache License") != std::string::npos;
+  }));
+}
+
 TEST(RulesTest, ScriptsCanBeRun) {
   for (const auto& entry : fs::directory_iterator(fs::path(CLOZE_SOURCE_DIR) / "scripts")) {
     if (!entry.is_regular_file() || entry.path().has_extension()) continue;

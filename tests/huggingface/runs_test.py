@@ -6,6 +6,7 @@ usage: runs_test.py REPOSITORY PROGRAM
 """
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -165,6 +166,15 @@ def check_blanks(run, exported):
             assert shown == whole + "\n", (ranks, shown, whole)
 
 
+def check_streaming(run):
+    """Tokens come as they are chosen: what is read before the last one was."""
+    words = [BINARY, "generate", str(run), "--prompt", "The quick", "--mode", "causal",
+             "--temperature", "1", "--max-new-tokens", "200"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=REPOSITORY) as process:
+        chunks = list(iter(lambda: os.read(process.stdout.fileno(), 65536), b""))
+    assert process.returncode == 0 and len(chunks) > 2, [len(chunk) for chunk in chunks]
+
+
 def check_sampling(run):
     def draw(*options, ranks=0):
         return PROGRAM.generate(run, "--prompt", "The quick", "--max-new-tokens", 20, *options,
@@ -277,6 +287,7 @@ def main():
     assert max(lengths) == 64, f"both continuations end early: {lengths}"
     check_blanks(blank, blank_export)
     check_sampling(blank)
+    check_streaming(blank)
     check_tokenizers(causal)
     check_initial(causal)
     check_tied()
@@ -287,7 +298,9 @@ def main():
     one = PROGRAM.score(old, list(range(2, 60)), WORK / "old.safetensors")[0]
     two = PROGRAM.score(old, list(range(2, 60)), WORK / "old.safetensors", ranks=2)[0]
     assert torch.allclose(one, two, atol=1e-5) and one.isfinite().all()
-    PROGRAM.generate(old, "--prompt", "The [MASK] fox and [sMASK]", "--max-new-tokens", 9)
+    fills = [PROGRAM.generate(old, "--prompt", "The [MASK] fox and [sMASK]", "--max-new-tokens", 9,
+                              ranks=ranks)["ids"] for ranks in (0, 2)]
+    assert fills[0] == fills[1], fills
     shutil.rmtree(WORK)
     print("trained runs agree with transformers")
 

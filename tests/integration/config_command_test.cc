@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <regex>
 
@@ -124,6 +125,20 @@ TEST_F(ConfigTest, CheckTakesLessThanASecondAndLittleMemory) {
     slowest = std::max(slowest, outcome.cpu_seconds);
   }
   RecordProperty("slowest_cpu_seconds", std::to_string(slowest));
+}
+
+// As a user waits for it; the best of a few, for the machine may be busy.
+TEST_F(ConfigTest, CheckOfAShippedConfigIsOnTheScreenWithinASecond) {
+  for (const std::string& path : shipped_configs()) {
+    double best = 1e9;
+    for (int i = 0; i < 5; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      expect_done(cloze({"config", "check", path}));
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      best = std::min(best, taken.count());
+    }
+    EXPECT_LT(best, 1.0) << path;
+  }
 }
 
 TEST_F(ConfigTest, ALayoutThatDoesNotFitIsFoundBeforeTheModelIsAllocated) {

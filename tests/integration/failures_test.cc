@@ -162,6 +162,19 @@ TEST_F(FailuresTest, RunChangingDifferenceNeedsAWord) {
                               event.at("key") == "optimizer.lr" && event.at("after") == "0.001");
   }
   EXPECT_TRUE(journaled) << text_of_file(run_folder("a") / "events.jsonl");
+  // The config given now is what runs.
+  EXPECT_EQ(metrics("a").at(1).at("lr"), 1e-3);
+}
+
+TEST_F(FailuresTest, AnAllowedChangeIsWhatRuns) {
+  const Words base = {"run.steps=3", "checkpoint.interval=2", "schedule.kind=constant"};
+  expect_done(train(0, "a", base));
+  for (const char* run : {"same", "other"}) copy_step("a", 2, run);
+  expect_done(train(0, "same", base));
+  expect_done(train(
+      0, "other", base + Words{"optimizer.betas=[0.5, 0.6]", "--allow-change", "optimizer.betas"}));
+  EXPECT_EQ(contents("same", 3), contents("a", 3));
+  EXPECT_NE(contents("other", 3), contents("a", 3)) << "the checkpoint's betas were used";
 }
 
 TEST_F(FailuresTest, SaveWithoutRoomIsToldAndTrainingGoesOn) {

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <regex>
+#include <string>
 
 #include "tests/integration/training.h"
 #include "trainer/checkpoint/checkpoint_directory.h"
@@ -117,6 +119,11 @@ TEST_F(LaunchTest, HostfilesAreCheckedBeforeTheLaunch) {
   expect_done(launch("a", {"run.steps=1"}, option + Words{"--oversubscribe"}));
   std::ofstream(path) << "localhost slots=2\n";
   expect_done(launch("a", {"run.steps=2"}, option));
+  // Two names of this machine are two hosts to the launcher: mpirun gets the options of several.
+  std::ofstream(path) << "localhost\n127.0.0.1\n";
+  const Outcome apart = launch("a", {"run.steps=3"}, option);
+  expect_done(apart);
+  EXPECT_NE(apart.out.find("layout | 2 ranks"), std::string::npos) << apart.out;
 }
 
 TEST_F(LaunchTest, EverySignalSavesAndEndsWith85) {
@@ -284,6 +291,16 @@ TEST_F(LaunchTest, ATerminalShowsOneBarAndEachLineOnce) {
       run_process({"/usr/bin/script", "-q", "-e", "-c", line, "/dev/null"}, workspace());
   expect_done(outcome);
   EXPECT_GE(count_of(outcome.out, "\r\033[K["), 1U) << "the bar of rank 0: " << outcome.out;
+  // Bars of two ranks would show a step twice.
+  const std::regex bar_text(R"(\] (\d+)/60 loss)");
+  int shown = 0;
+  for (std::sregex_iterator bar(outcome.out.begin(), outcome.out.end(), bar_text), end; bar != end;
+       ++bar) {
+    const int step = std::stoi((*bar)[1]);
+    EXPECT_GT(step, shown) << outcome.out;
+    shown = step;
+  }
+  EXPECT_GT(shown, 0) << outcome.out;
   EXPECT_EQ(count_of(outcome.out, "| loss"), 4U) << outcome.out;  // Steps 1, 20, 40, 60.
   EXPECT_EQ(count_of(outcome.out, "]\n"), 0U);
   // A bar is wiped before the next line: no line holds both.

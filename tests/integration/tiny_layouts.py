@@ -32,13 +32,14 @@ CONFIGS = {  # The first run of each is what the others are compared with.
         Run("two threads", options=("run.threads=2",), same_bits=True),
         Run("pipeline 2", 2, (PIPELINE,), same_bits=True),
         Run("tensor 2", 2, (TENSOR,)),
+        Run("tensor 2, no sequence parallelism", 2, (TENSOR, "parallel.sequence=false")),
         Run("data 2", 2),
         Run("tensor 2 x pipeline 2", 4, (TENSOR, PIPELINE)),
-        # Eight ranks on few cores are slow.
-        Run("data 2 x tensor 2 x pipeline 2", 8, (TENSOR, PIPELINE), steps=WARMUP),
+        Run("data 2 x tensor 2 x pipeline 2", 8, (TENSOR, PIPELINE)),
     ),
     "tiny-2021": (
         Run("one rank", steps=40),
+        Run("two threads", options=("run.threads=2",), same_bits=True, steps=40),
         Run("tensor 2 x pipeline 2", 4, (TENSOR, PIPELINE), steps=40),
     ),
 }

@@ -1,6 +1,9 @@
 // Traces of whole runs: what scripts/oracles/check_trace.py, which knows the format and the
 // schedule but not the program, finds in them.
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
 
 #include "parallel/base/file.h"
 #include "parallel/trace/trace_format.h"
@@ -155,6 +158,29 @@ TEST_F(TraceTest, PerfettoShowsEverySlice) {
     EXPECT_EQ(checked.code, 0) << other << ": " << checked.out << checked.err;
     EXPECT_NE(checked.out.find(" arrows"), std::string::npos) << checked.out;
   }
+}
+
+// A rank whose clock runs 5000 s ahead, as on another host: in a time namespace of its own.
+TEST_F(TraceTest, ClocksOfTwoHostsAreAligned) {
+  Words elsewhere = {"/usr/bin/unshare", "--time", "--monotonic", "5000", "--fork", "--kill-child"};
+  if (::getuid() != 0) elsewhere = elsewhere + Words{"--user", "--map-current-user"};
+  if (run_process(elsewhere + Words{"/bin/true"}, workspace()).code != 0) {
+    GTEST_SKIP() << "this kernel lets no user make a time namespace";
+  }
+  const Words settings = {"parallel.pipeline=2", "run.steps=6", "log.trace=[2, 3, 4, 5]"};
+  const Words rank = command(0, "a", settings);
+  const std::filesystem::path source = CLOZE_SOURCE_DIR;
+  expect_done(run_process(Words{(source / "scripts/mpirun").string(), "-n", "1"} + rank +
+                              Words{":", "-n", "1"} + elsewhere + rank,
+                          workspace()));
+  // Nothing arrives before it is sent, but for the uncertainty that the file tells.
+  expect_good("a", {"--microbatches", "4"});
+  const nlohmann::json ranks = json_of(folder("a") / "trace.json").at("otherData").at("ranks");
+  EXPECT_EQ(ranks.at(0).at("clock").at("offset_ns"), 0);
+  const nlohmann::json& clock = ranks.at(1).at("clock");
+  EXPECT_NEAR(std::abs(clock.at("offset_ns").get<double>()), 5000e9, 1e6) << clock;
+  EXPECT_GT(clock.at("uncertainty_ns").get<double>(), 0);
+  EXPECT_LT(clock.at("uncertainty_ns").get<double>(), 1e6) << clock;
 }
 
 TEST_F(TraceTest, ChangesNoBit) {

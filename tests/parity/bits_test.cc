@@ -96,5 +96,38 @@ TEST_P(BitsTest, ThreadCountChangesNoBit) {
   expect_unchanged([](config::Run&) {}, 1, 2);
 }
 
+struct Kept {
+  std::int64_t bytes = 0;   // Of what one forward keeps for its backward.
+  std::int64_t tokens = 0;  // Of its microbatch.
+};
+
+Kept kept_by_a_forward(config::Run run, config::Parallel::Recompute recompute) {
+  run.mutable_parallel()->set_recompute(recompute);
+  const BatchesOfStep batches = sampled_batches(run);
+  Kept kept;
+  on_layout(run, {}, [&](TrainingState& state) {
+    const Microbatch microbatch(batches(run, {}, {}, 0).front());
+    Pass pass;
+    state.glm().forward(pass, microbatch, {});
+    kept = {.bytes = pass.stash.bytes(), .tokens = microbatch.num_tokens()};
+  });
+  return kept;
+}
+
+TEST(RecomputeTest, TheMoreIsComputedAgainTheLessIsKept) {
+  for (const Family family : {config::Model::glm4, config::Model::glm2021}) {
+    const config::Run run = run_of(family, 1);
+    const Kept none = kept_by_a_forward(run, config::Parallel::none);
+    const Kept selective = kept_by_a_forward(run, config::Parallel::selective);
+    const Kept full = kept_by_a_forward(run, config::Parallel::full);
+    EXPECT_LT(selective.bytes, none.bytes);
+    EXPECT_LT(full.bytes, selective.bytes);
+    // Each block's input, and little else.
+    const std::int64_t input = full.tokens * run.model().hidden_size() * 4;
+    EXPECT_GE(full.bytes, run.model().num_hidden_layers() * input);
+    EXPECT_LE(full.bytes, (run.model().num_hidden_layers() + 1) * input);
+  }
+}
+
 }  // namespace
 }  // namespace cloze

@@ -27,6 +27,12 @@ has behind
 lacks quiet
 grep -qx quiet "$folder/build/logs/good-one.log" || wrong "the log lacks what the step wrote"
 
+run 0 'SHOWN_EVERY=1; step "long one" bash -c "echo half-way; sleep 1.7"'
+has "   1 s  half-way"
+has "long one: done in"
+run 0 'echo "every $SHOWN_EVERY"'
+has "every 15"
+
 for kind in step shown_step; do
   run 7 "$kind 'bad one' bash -c 'echo the reason; exit 7'; echo behind"
   has "the reason"

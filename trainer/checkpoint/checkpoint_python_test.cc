@@ -13,7 +13,7 @@ namespace {
 TEST(CheckpointPythonTest, PythonReadsTheSameBytes) {
   const std::filesystem::path source = CLOZE_SOURCE_DIR;
   const std::filesystem::path python = source / ".venv/bin/python";
-  if (!std::filesystem::exists(python)) GTEST_SKIP() << "needs " << python << ": scripts/setup";
+  ASSERT_TRUE(std::filesystem::exists(python)) << "scripts/setup makes it";
   testing::Random random(51);
   const ScratchFolder scratch;
   std::vector<testing::TestTensor> tensors = testing::small_tensors(random);

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "data/batch_builder.h"
-#include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/check.h"
 #include "trainer/cli/inspect.h"
+#include "trainer/loop/run_samples.h"
 
 namespace cloze {
 
@@ -41,8 +41,7 @@ void inspect_samples(const config::Run& run, std::int64_t first, std::int64_t co
   CLOZE_REQUIRE(run.data().has_tokenizer(), ExitCode::kUsage, "data.tokenizer is not set",
                 "give the folder that holds tokenizer.json");
   const Tokenizer tokenizer = Tokenizer::load(run.data().tokenizer());
-  const SampleSource source = open_samples(run.data(), run.objective(), Split::kTrain,
-                                           run.run().seed(), run.model().vocab_size(), tokenizer);
+  const SampleSource source = open_run_samples(run, Split::kTrain, tokenizer);
   BatchBuilder builder(source);
   std::int64_t lines = 0;
   for (std::int64_t ordinal = first; lines < count; ++ordinal) {

@@ -79,9 +79,7 @@ std::vector<std::vector<std::string>> judge(const std::vector<std::string>& text
 class SchemaInPython : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(kSource / ".venv/bin/python")) {
-      GTEST_SKIP() << "needs .venv: scripts/setup";
-    }
+    ASSERT_TRUE(std::filesystem::exists(kSource / ".venv/bin/python")) << "scripts/setup makes it";
   }
 };
 

@@ -164,6 +164,14 @@ CheckResult check_skew(const FabricTimes& times) {
 
 }  // namespace
 
+PairTimes pair_times(int first, int second, double small_round_trip, double large_round_trip,
+                     std::int64_t large_bytes) {
+  return {.first = first,
+          .second = second,
+          .latency_seconds = small_round_trip / 2,
+          .bytes_per_second = static_cast<double>(large_bytes) / (large_round_trip / 2)};
+}
+
 std::vector<CheckResult> check_fabric(const FabricTimes& times, std::int64_t deadline_seconds) {
   return {check_hosts(times),
           check_latency(times),

@@ -17,6 +17,10 @@ struct PairTimes {
   double bytes_per_second = 0;  // One way, of large messages.
 };
 
+// From the seconds that a message of 8 bytes, and one of `large_bytes`, take there and back.
+PairTimes pair_times(int first, int second, double small_round_trip, double large_round_trip,
+                     std::int64_t large_bytes);
+
 // How far a rank's clock is ahead of rank 0's, and how wrong this may be.
 struct ClockOffset {
   double seconds = 0;

@@ -54,6 +54,14 @@ TEST(FabricTest, APairFarSlowerThanItsKindIsWarnedOf) {
       << "a network is not compared with memory";
 }
 
+TEST(FabricTest, AMessageGoesOneWayInHalfARoundTrip) {
+  const PairTimes times = pair_times(2, 3, 8e-6, 4e-3, 4'000'000);
+  EXPECT_EQ(times.first, 2);
+  EXPECT_EQ(times.second, 3);
+  EXPECT_DOUBLE_EQ(times.latency_seconds, 4e-6);
+  EXPECT_DOUBLE_EQ(times.bytes_per_second, 2e9);
+}
+
 TEST(FabricTest, WaitingRanksThatSpinAndSlowNetworksAreWarnedOf) {
   FabricTimes times{.hosts = {"a", "a"},
                     .pairs = {{0, 1, 8e-3, 50e6}},

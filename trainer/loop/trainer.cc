@@ -6,7 +6,6 @@
 #include <random>
 #include <utility>
 
-#include "data/open_samples.h"
 #include "data/tokenizer.h"
 #include "parallel/base/file.h"
 #include "parallel/base/join.h"
@@ -16,6 +15,7 @@
 #include "trainer/export/open_model.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/header.h"
+#include "trainer/loop/run_samples.h"
 #include "trainer/loop/throughput.h"
 #include "trainer/loop/train_step.h"
 #include "trainer/optim/learning_rate.h"
@@ -31,12 +31,6 @@ std::string new_run_id() {
   char text[33];
   std::snprintf(text, sizeof text, "%08x%08x", device(), device());
   return text;
-}
-
-std::unique_ptr<SampleSource> open_split(const config::Run& run, Split split,
-                                         const Tokenizer& tokenizer) {
-  return std::make_unique<SampleSource>(open_samples(
-      run.data(), run.objective(), split, run.run().seed(), run.model().vocab_size(), tokenizer));
 }
 
 MicrobatchOptions microbatch_options(const config::Run& run, const Groups& groups) {
@@ -56,9 +50,10 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
   place_.phase = "data";
   together(*groups.world, [&] {
     const Tokenizer tokenizer = Tokenizer::load(run.data().tokenizer());
-    train_ = open_split(run, Split::kTrain, tokenizer);
+    train_ = std::make_unique<SampleSource>(open_run_samples(run, Split::kTrain, tokenizer));
     if (run.validation().interval() > 0) {
-      validation_ = open_split(run, Split::kValidation, tokenizer);
+      validation_ =
+          std::make_unique<SampleSource>(open_run_samples(run, Split::kValidation, tokenizer));
     }
     facts_ = {resolved_yaml(run, options_.origin), train_->fingerprint(), tokenizer.digest(),
               options_.numerics.facts};
