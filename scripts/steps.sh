@@ -14,9 +14,9 @@ fail() {  # fail STEP LOG STATUS: what every failing step prints last.
   exit "$3"
 }
 
-# step NAME COMMAND...: runs quietly into build/logs/NAME.log. Its last line is shown every so many
-# seconds.
-SHOWN_EVERY=15
+SHOWN_EVERY=15  # Seconds between two lines of a step's log on the screen.
+
+# step NAME COMMAND...: runs quietly into build/logs/NAME.log. Its last line is shown now and then.
 step() {
   local name="$1" log started status=0 shown=0 process
   shift

@@ -38,8 +38,7 @@ class DoctorTest : public testing::Test {
     return {"/bin/bash", "-c", before + "; exec \"$@\"", "bash"};
   }
   static Words mpirun(int ranks, const Words& options = {}) {
-    return Words{std::string(CLOZE_SOURCE_DIR) + "/scripts/mpirun", "-n", std::to_string(ranks)} +
-           options;
+    return mpirun_words(ranks) + options;
   }
 
   const ScratchFolder scratch_{"doctor"};

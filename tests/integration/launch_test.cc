@@ -276,10 +276,8 @@ TEST_F(LaunchTest, ACrashLoopEndsEarlyAndIsJournaled) {
 }
 
 TEST_F(LaunchTest, LaunchIsNotLaunched) {
-  expect_failure(run_process(Words{std::string(CLOZE_SOURCE_DIR) + "/scripts/mpirun", "-n", "1"} +
-                                 launch_command("a", {}),
-                             workspace()),
-                 64, {"start cloze launch once"});
+  expect_failure(run_process(mpirun_words(1) + launch_command("a", {}), workspace()), 64,
+                 {"start cloze launch once"});
 }
 
 TEST_F(LaunchTest, ATerminalShowsOneBarAndEachLineOnce) {

@@ -164,15 +164,14 @@ TEST_F(TraceTest, PerfettoShowsEverySlice) {
 TEST_F(TraceTest, ClocksOfTwoHostsAreAligned) {
   Words elsewhere = {"/usr/bin/unshare", "--time", "--monotonic", "5000", "--fork", "--kill-child"};
   if (::getuid() != 0) elsewhere = elsewhere + Words{"--user", "--map-current-user"};
+  // Old kernels have no such namespaces, and containers may forbid them. ClockAlignment.* align
+  // made-up readings everywhere.
   if (run_process(elsewhere + Words{"/bin/true"}, workspace()).code != 0) {
     GTEST_SKIP() << "this kernel lets no user make a time namespace";
   }
   const Words settings = {"parallel.pipeline=2", "run.steps=6", "log.trace=[2, 3, 4, 5]"};
   const Words rank = command(0, "a", settings);
-  const std::filesystem::path source = CLOZE_SOURCE_DIR;
-  expect_done(run_process(Words{(source / "scripts/mpirun").string(), "-n", "1"} + rank +
-                              Words{":", "-n", "1"} + elsewhere + rank,
-                          workspace()));
+  expect_done(train_mixed(1, rank, elsewhere + rank));
   // Nothing arrives before it is sent, but for the uncertainty that the file tells.
   expect_good("a", {"--microbatches", "4"});
   const nlohmann::json ranks = json_of(folder("a") / "trace.json").at("otherData").at("ranks");

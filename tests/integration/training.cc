@@ -117,9 +117,7 @@ std::filesystem::path TrainingTest::step_folder(const std::string& run, std::int
 
 Words TrainingTest::command(int ranks, const std::string& run, const Words& settings) const {
   Words words;
-  if (ranks > 0) {
-    words = {std::string(CLOZE_SOURCE_DIR) + "/scripts/mpirun", "-n", std::to_string(ranks)};
-  }
+  if (ranks > 0) words = mpirun_words(ranks);
   words = words + Words{CLOZE_BINARY, "train", "config.yaml", "--set",
                         "run.directory=" + (folder_ / run).string()};
   bool options = false;
@@ -138,6 +136,10 @@ Outcome TrainingTest::train(int ranks, const std::string& run, const Words& sett
 std::unique_ptr<Process> TrainingTest::start(int ranks, const std::string& run,
                                              const Words& settings) const {
   return std::make_unique<Process>(command(ranks, run, settings), workspace());
+}
+
+Outcome TrainingTest::train_mixed(int first, const Words& words, const Words& others) {
+  return run_process(mpirun_words(first) + words + Words{":", "-n", "1"} + others, workspace());
 }
 
 Outcome TrainingTest::cloze(const Words& arguments) const {
@@ -224,6 +226,10 @@ Words lines_of_text(const std::string& text) {
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
+}
+
+Words mpirun_words(int ranks) {
+  return {std::string(CLOZE_SOURCE_DIR) + "/scripts/mpirun", "-n", std::to_string(ranks)};
 }
 
 std::string repeated(const std::string& unit, std::size_t size) {

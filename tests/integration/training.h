@@ -33,6 +33,8 @@ class TrainingTest : public testing::Test {
   Outcome train(int ranks, const std::string& run, const Words& settings = {}) const;
   std::unique_ptr<Process> start(int ranks, const std::string& run,
                                  const Words& settings = {}) const;
+  // A job of `first` ranks of one command and one rank of another.
+  static Outcome train_mixed(int first, const Words& words, const Words& others);
   Outcome cloze(const Words& arguments) const;
   // A script of the repository in the Python that has the oracles; scripts/setup installs it.
   static Outcome python(const std::string& script, const Words& arguments);
@@ -63,6 +65,8 @@ void expect_done(const Outcome& outcome);
 // Without their ends.
 Words lines_of_text(const std::string& text);
 std::size_t count_of(const std::string& text, const std::string& part);
+// What stands before a command that runs on `ranks` ranks of this machine.
+Words mpirun_words(int ranks);
 // The unit again and again, cut off at `size` bytes.
 std::string repeated(const std::string& unit, std::size_t size);
 

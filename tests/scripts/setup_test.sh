@@ -24,9 +24,10 @@ stand_in() {  # stand_in NAME TEXT
 # run EXPECTED_CODE: scripts/setup from nothing; what it called is in $calls, its output in $output.
 run() {
   local status=0
-  rm -rf "$folder/.venv" "$folder/calls"
+  rm -rf "$folder/.venv"
+  : >"$folder/calls"
   output="$(PATH="$tools" bash "$folder/scripts/setup" 2>&1)" || status=$?
-  calls="$(cat "$folder/calls" 2>/dev/null || true)"
+  calls="$(cat "$folder/calls")"
   ((status == $1)) || wrong "setup ended with $status, not $1: $output"
 }
 called() { [[ "$calls" == *"$1"* ]] || wrong "no '$1' in: $calls"; }
