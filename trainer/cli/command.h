@@ -1,28 +1,22 @@
-// How a subcommand joins the command line: it adds its options to the parser and, when it is the
-// chosen one, leaves the action that main() runs.
+// The commands of `cloze`: each adds its options to the command line and says what it runs.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <functional>
+#include "trainer/cli/command_line.h"
 
 namespace cloze {
 
-// Runs the chosen command; returns the exit code of the process. Throws Error on failure.
-using Action = std::function<int()>;
-
 // Each lives in its own <name>_command.cc.
-void add_train_command(CLI::App& app, Action& action);
-void add_launch_command(CLI::App& app, Action& action);
-void add_tokenizer_command(CLI::App& app, Action& action);
-void add_prepare_command(CLI::App& app, Action& action);
-void add_inspect_command(CLI::App& app, Action& action);
-void add_config_command(CLI::App& app, Action& action);
-void add_export_command(CLI::App& app, Action& action);
-void add_import_command(CLI::App& app, Action& action);
-void add_score_command(CLI::App& app, Action& action);
-void add_generate_command(CLI::App& app, Action& action);
-void add_report_command(CLI::App& app, Action& action);
-void add_doctor_command(CLI::App& app, Action& action);
+void add_train_command(Command root);
+void add_launch_command(Command root);
+void add_tokenizer_command(Command root);
+void add_prepare_command(Command root);
+void add_inspect_command(Command root);
+void add_config_command(Command root);
+void add_export_command(Command root);
+void add_import_command(Command root);
+void add_score_command(Command root);
+void add_generate_command(Command root);
+void add_report_command(Command root);
+void add_doctor_command(Command root);
 
 }  // namespace cloze

@@ -58,38 +58,37 @@ int print(const std::string& text) {
   return static_cast<int>(ExitCode::kDone);
 }
 
-void add_options(CLI::App& command, ConfigOptions& options) {
-  command.add_option("config", options.config, "The YAML file")->required();
+void add_options(Command command, ConfigOptions& options) {
+  command.option("config", options.config, "The YAML file").required();
   // One value each, so that a CONFIG behind --set is not taken for another value.
-  command.add_option("--set", options.overrides, "section.key=value; wins over the file")
-      ->allow_extra_args(false);
-  command.add_option("--world", options.world_size, "Ranks that the layout must fit")
-      ->check(CLI::Range(1, 1 << 24));
+  command.option("--set", options.overrides, "section.key=value; wins over the file")
+      .one_value_each();
+  command.option("--world", options.world_size, "Ranks that the layout must fit").range(1, 1 << 24);
 }
 
 }  // namespace
 
-void add_config_command(CLI::App& app, Action& action) {
-  CLI::App* config = app.add_subcommand("config", "Check or show a config");
-  config->require_subcommand(1);
+void add_config_command(Command root) {
+  const Command config = root.subcommand("config", "Check or show a config");
+  config.require_subcommand();
 
-  CLI::App* check_app = config->add_subcommand("check", "List every problem of a config");
+  const Command check_app = config.subcommand("check", "List every problem of a config");
   auto check_options = std::make_shared<ConfigOptions>();
-  add_options(*check_app, *check_options);
-  check_app->callback(
-      [check_options, &action] { action = [check_options] { return check(*check_options); }; });
+  add_options(check_app, *check_options);
+  check_app.runs([check_options] { return check(*check_options); });
 
-  CLI::App* show_app =
-      config->add_subcommand("show", "Print the complete config with the origin of each value");
+  const Command show_app =
+      config.subcommand("show", "Print the complete config with the origin of each value");
   auto show_options = std::make_shared<ConfigOptions>();
-  add_options(*show_app, *show_options);
-  show_app->callback(
-      [show_options, &action] { action = [show_options] { return show(*show_options); }; });
+  add_options(show_app, *show_options);
+  show_app.runs([show_options] { return show(*show_options); });
 
-  config->add_subcommand("schema", "Print the JSON Schema of a config, for editors")
-      ->callback([&action] { action = [] { return print(config_json_schema(schema_text())); }; });
-  config->add_subcommand("document", "Print docs/config.md, made from the schema")
-      ->callback([&action] { action = [] { return print(config_reference(schema_text())); }; });
+  config.subcommand("schema", "Print the JSON Schema of a config, for editors").runs([] {
+    return print(config_json_schema(schema_text()));
+  });
+  config.subcommand("document", "Print docs/config.md, made from the schema").runs([] {
+    return print(config_reference(schema_text()));
+  });
 }
 
 }  // namespace cloze

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <string>
@@ -211,15 +212,14 @@ int doctor(const DoctorArguments& arguments) {
 
 }  // namespace
 
-void add_doctor_command(CLI::App& app, Action& action) {
+void add_doctor_command(Command root) {
   const auto arguments = std::make_shared<DoctorArguments>();
-  CLI::App* const command = app.add_subcommand(
+  const Command command = root.subcommand(
       "doctor", "Tells what this machine, or every host under mpirun, lacks for training");
-  command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->add_option(
-      "--directory", arguments->directory,
-      "The folder of checkpoints, which is written to; the current one when absent");
-  command->callback([arguments, &action] { action = [arguments] { return doctor(*arguments); }; });
+  command.flag("--json", arguments->json, "Print one JSON object");
+  command.option("--directory", arguments->directory,
+                 "The folder of checkpoints, which is written to; the current one when absent");
+  command.runs([arguments] { return doctor(*arguments); });
 }
 
 }  // namespace cloze

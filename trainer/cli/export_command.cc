@@ -78,33 +78,29 @@ int run_export(const ExportArguments& arguments) {
 
 }  // namespace
 
-void add_export_command(CLI::App& app, Action& action) {
+void add_export_command(Command root) {
   const auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* const command =
-      app.add_subcommand("export", "Writes a checkpoint as a Hugging Face folder");
-  command->add_option("CHECKPOINT", arguments->model, "Step folder, RUN/checkpoints or RUN")
-      ->required();
-  command->add_option("--output", arguments->options.output, "Folder to make")->required();
+  const Command command = root.subcommand("export", "Writes a checkpoint as a Hugging Face folder");
+  command.option("CHECKPOINT", arguments->model, "Step folder, RUN/checkpoints or RUN").required();
+  command.option("--output", arguments->options.output, "Folder to make").required();
   command
-      ->add_option("--dtype", arguments->dtype,
-                   "fp32, bf16, fp16, or auto (default): as the run computes")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp16"}));
+      .option("--dtype", arguments->dtype,
+              "fp32, bf16, fp16, or auto (default): as the run computes")
+      .one_of({"auto", "fp32", "bf16", "fp16"});
   command
-      ->add_option("--max-shard-size", arguments->options.shard_bytes,
-                   "Largest weight file, such as 5GB (default)")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
-      ->check(CLI::PositiveNumber);
-  CLI::Option* const tokenizer = command->add_option("--tokenizer", arguments->options.tokenizer,
-                                                     "Folder, instead of the one the run names");
+      .option("--max-shard-size", arguments->options.shard_bytes,
+              "Largest weight file, such as 5GB (default)")
+      .size_in_bytes()
+      .positive();
+  const Option tokenizer = command.option("--tokenizer", arguments->options.tokenizer,
+                                          "Folder, instead of the one the run names");
+  command.flag("--no-tokenizer", arguments->options.without_tokenizer, "Leave the tokenizer out")
+      .excludes(tokenizer);
   command
-      ->add_flag("--no-tokenizer", arguments->options.without_tokenizer, "Leave the tokenizer out")
-      ->excludes(tokenizer);
-  command
-      ->add_option("--tensor", arguments->tensor,
-                   "Accepted as other commands take it: the ranks share the files")
-      ->check(CLI::PositiveNumber);
-  command->callback(
-      [arguments, &action] { action = [arguments] { return run_export(*arguments); }; });
+      .option("--tensor", arguments->tensor,
+              "Accepted as other commands take it: the ranks share the files")
+      .positive();
+  command.runs([arguments] { return run_export(*arguments); });
 }
 
 }  // namespace cloze

@@ -219,36 +219,35 @@ int generate(const GenerateArguments& arguments) {
 
 }  // namespace
 
-void add_generate_command(CLI::App& app, Action& action) {
+void add_generate_command(Command root) {
   const auto arguments = std::make_shared<GenerateArguments>();
-  CLI::App* const command =
-      app.add_subcommand("generate", "Fills the blanks of a text, or continues it");
-  add_model_options(*command, arguments->input, "--prompt",
+  const Command command =
+      root.subcommand("generate", "Fills the blanks of a text, or continues it");
+  add_model_options(command, arguments->input, "--prompt",
                     "Text, with [MASK], [sMASK] or [gMASK] for blanks");
   command
-      ->add_option("--mode", arguments->mode,
-                   "blank_infilling, causal, or auto: as the checkpoint was trained, causal for a "
-                   "Hugging Face folder")
-      ->check(CLI::IsMember({"auto", "blank_infilling", "causal"}));
+      .option("--mode", arguments->mode,
+              "blank_infilling, causal, or auto: as the checkpoint was trained, causal for a "
+              "Hugging Face folder")
+      .one_of({"auto", "blank_infilling", "causal"});
   GenerationOptions& options = arguments->options;
   command
-      ->add_option("--max-new-tokens", options.max_new_tokens,
-                   "Most tokens of a blank or a continuation; 128")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
+      .option("--max-new-tokens", options.max_new_tokens,
+              "Most tokens of a blank or a continuation; 128")
+      .range(1, 1 << 24);
   command
-      ->add_option("--temperature", options.sampling.temperature,
-                   "0 (default): always the likeliest token; 1: as the model says")
-      ->check(CLI::Range(0.0, 1000.0));
-  command->add_option("--top-k", options.sampling.top_k, "Only the k likeliest tokens; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      .option("--temperature", options.sampling.temperature,
+              "0 (default): always the likeliest token; 1: as the model says")
+      .share_up_to(1000.0);
+  command.option("--top-k", options.sampling.top_k, "Only the k likeliest tokens; 0: all")
+      .non_negative();
   command
-      ->add_option("--top-p", options.sampling.top_p,
-                   "Only the likeliest tokens that together reach this share; 1: all")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--seed", options.sampling.seed, "Of the random numbers; 0");
-  command->add_flag("--json", arguments->json, "Print one JSON object at the end");
-  command->callback(
-      [arguments, &action] { action = [arguments] { return generate(*arguments); }; });
+      .option("--top-p", options.sampling.top_p,
+              "Only the likeliest tokens that together reach this share; 1: all")
+      .share_up_to(1.0);
+  command.option("--seed", options.sampling.seed, "Of the random numbers; 0");
+  command.flag("--json", arguments->json, "Print one JSON object at the end");
+  command.runs([arguments] { return generate(*arguments); });
 }
 
 }  // namespace cloze

@@ -54,20 +54,18 @@ int run_import(const ImportArguments& arguments) {
 
 }  // namespace
 
-void add_import_command(CLI::App& app, Action& action) {
+void add_import_command(Command root) {
   const auto arguments = std::make_shared<ImportArguments>();
-  CLI::App* const command =
-      app.add_subcommand("import", "Makes a checkpoint of a Hugging Face folder");
-  command->add_option("HF_DIR", arguments->folder, "Folder with config.json and safetensors files")
-      ->required();
+  const Command command = root.subcommand("import", "Makes a checkpoint of a Hugging Face folder");
+  command.option("HF_DIR", arguments->folder, "Folder with config.json and safetensors files")
+      .required();
   command
-      ->add_option("--output", arguments->output,
-                   "Checkpoint to make: a step folder, RUN/checkpoints or RUN")
-      ->required();
-  command->add_flag("--no-tokenizer", arguments->without_tokenizer,
-                    "Leave the folder's tokenizer unread and unnamed");
-  command->callback(
-      [arguments, &action] { action = [arguments] { return run_import(*arguments); }; });
+      .option("--output", arguments->output,
+              "Checkpoint to make: a step folder, RUN/checkpoints or RUN")
+      .required();
+  command.flag("--no-tokenizer", arguments->without_tokenizer,
+               "Leave the folder's tokenizer unread and unnamed");
+  command.runs([arguments] { return run_import(*arguments); });
 }
 
 }  // namespace cloze

@@ -71,30 +71,29 @@ int run(const InspectArguments& arguments) {
 
 }  // namespace
 
-void add_inspect_command(CLI::App& app, Action& action) {
+void add_inspect_command(Command root) {
   const auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* const command = app.add_subcommand(
+  const Command command = root.subcommand(
       "inspect", "Show what a shard pair, a checkpoint, an export or a tokenizer holds");
   command
-      ->add_option("path", arguments->path,
-                   "PREFIX of a shard pair, or a folder: checkpoint, run, export, tokenizer; with "
-                   "--samples a "
-                   "config")
-      ->required();
-  command->add_flag("--json", arguments->options.json, "Print one JSON object");
-  command->add_flag("--verify", arguments->options.verify,
-                    "Read everything and compare it with the digests");
-  CLI::Option* const samples =
-      command->add_flag("--samples", arguments->samples,
-                        "The path is a config: show the samples it trains on, one JSON object a "
-                        "line");
-  command->add_option("--first", arguments->first, "Row to begin with, counted from 0")
-      ->needs(samples);
-  command->add_option("--count", arguments->count, "Lines; 8 when absent")->needs(samples);
-  command->add_option("--set", arguments->overrides, "path=value, changes a key of the config")
-      ->needs(samples)
-      ->allow_extra_args(false);
-  command->callback([&action, arguments] { action = [arguments] { return run(*arguments); }; });
+      .option("path", arguments->path,
+              "PREFIX of a shard pair, or a folder: checkpoint, run, export, tokenizer; with "
+              "--samples a "
+              "config")
+      .required();
+  command.flag("--json", arguments->options.json, "Print one JSON object");
+  command.flag("--verify", arguments->options.verify,
+               "Read everything and compare it with the digests");
+  const Option samples =
+      command.flag("--samples", arguments->samples,
+                   "The path is a config: show the samples it trains on, one JSON object a "
+                   "line");
+  command.option("--first", arguments->first, "Row to begin with, counted from 0").needs(samples);
+  command.option("--count", arguments->count, "Lines; 8 when absent").needs(samples);
+  command.option("--set", arguments->overrides, "path=value, changes a key of the config")
+      .needs(samples)
+      .one_value_each();
+  command.runs([arguments] { return run(*arguments); });
 }
 
 }  // namespace cloze

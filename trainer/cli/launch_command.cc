@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -195,23 +196,20 @@ int launch(const LaunchArguments& arguments) {
 
 }  // namespace
 
-void add_launch_command(CLI::App& app, Action& action) {
+void add_launch_command(Command root) {
   auto arguments = std::make_shared<LaunchArguments>();
-  CLI::App* command =
-      app.add_subcommand("launch", "Pretrains a model on several ranks: starts mpirun, watches it");
-  command->add_option("-n", arguments->num_ranks, "Ranks")
-      ->required()
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_option("--hostfile", arguments->hostfile,
-                      "Hosts that run ranks: NAME slots=N lines");
-  command->add_flag("--oversubscribe", arguments->oversubscribe,
-                    "On several hosts: more ranks than slots are welcome");
+  const Command command =
+      root.subcommand("launch", "Pretrains a model on several ranks: starts mpirun, watches it");
+  command.option("-n", arguments->num_ranks, "Ranks").required().range(1, 1'000'000);
+  command.option("--hostfile", arguments->hostfile, "Hosts that run ranks: NAME slots=N lines");
+  command.flag("--oversubscribe", arguments->oversubscribe,
+               "On several hosts: more ranks than slots are welcome");
   command
-      ->add_option("--max-restarts", arguments->max_restarts,
-                   "Restarts after faults that pass, in a row without a new checkpoint (default 0)")
-      ->check(CLI::Range(0, 1'000'000));
-  add_train_options(*command, arguments->train);
-  command->callback([arguments, &action] { action = [arguments] { return launch(*arguments); }; });
+      .option("--max-restarts", arguments->max_restarts,
+              "Restarts after faults that pass, in a row without a new checkpoint (default 0)")
+      .range(0, 1'000'000);
+  add_train_options(command, arguments->train);
+  command.runs([arguments] { return launch(*arguments); });
 }
 
 }  // namespace cloze

@@ -1,6 +1,4 @@
 // The entry of `cloze`: picks a command, runs it, turns errors into one line and an exit code.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -30,30 +28,30 @@ void report_usage(int argc, char** argv, const cloze::Error& usage) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Cloze pretrains GLM models on tensor, pipeline and data parallel ranks", "cloze");
-  app.require_subcommand(1);
+  cloze::CommandLine command_line(
+      "cloze", "Cloze pretrains GLM models on tensor, pipeline and data parallel ranks");
+  const cloze::Command root = command_line.root();
+  root.require_subcommand();
+  cloze::add_train_command(root);
+  cloze::add_launch_command(root);
+  cloze::add_prepare_command(root);
+  cloze::add_tokenizer_command(root);
+  cloze::add_inspect_command(root);
+  cloze::add_config_command(root);
+  cloze::add_export_command(root);
+  cloze::add_import_command(root);
+  cloze::add_score_command(root);
+  cloze::add_generate_command(root);
+  cloze::add_report_command(root);
+  cloze::add_doctor_command(root);
   cloze::Action action;
-  cloze::add_train_command(app, action);
-  cloze::add_launch_command(app, action);
-  cloze::add_prepare_command(app, action);
-  cloze::add_tokenizer_command(app, action);
-  cloze::add_inspect_command(app, action);
-  cloze::add_config_command(app, action);
-  cloze::add_export_command(app, action);
-  cloze::add_import_command(app, action);
-  cloze::add_score_command(app, action);
-  cloze::add_generate_command(app, action);
-  cloze::add_report_command(app, action);
-  cloze::add_doctor_command(app, action);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help.
-    const cloze::Error usage(cloze::ExitCode::kUsage, error.what(), "see cloze COMMAND --help");
+    action = command_line.parse({argv + std::min(argc, 1), argv + argc});
+  } catch (const cloze::Error& usage) {
     report_usage(argc, argv, usage);
     return static_cast<int>(usage.code());
   }
-  return action();
+  return action ? action() : static_cast<int>(cloze::ExitCode::kDone);  // --help.
 }
 
 }  // namespace

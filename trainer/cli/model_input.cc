@@ -18,16 +18,15 @@ constexpr std::int64_t kLargestFile = 256 << 20;  // Bytes: some ten million ids
 
 }  // namespace
 
-void add_model_options(CLI::App& command, ModelInput& input, const std::string& text_option,
+void add_model_options(Command command, ModelInput& input, const std::string& text_option,
                        const std::string& text_meaning) {
-  command.add_option("MODEL", input.model, "Checkpoint, run or Hugging Face folder")->required();
-  CLI::Option_group* const given = command.add_option_group("input", "What the model reads");
-  given->add_option(text_option, input.text, text_meaning);
-  given->add_option("--ids", input.ids, "JSON file with one flat array of token ids");
-  given->require_option(1);
-  command.add_option("--tokenizer", input.tokenizer, "Folder, instead of the model's own");
-  command.add_option("--tensor", input.tensor, "Ranks that share each matrix; all of the job")
-      ->check(CLI::PositiveNumber);
+  command.option("MODEL", input.model, "Checkpoint, run or Hugging Face folder").required();
+  const Command given = command.alternatives("input", "What the model reads");
+  given.option(text_option, input.text, text_meaning);
+  given.option("--ids", input.ids, "JSON file with one flat array of token ids");
+  command.option("--tokenizer", input.tokenizer, "Folder, instead of the model's own");
+  command.option("--tensor", input.tensor, "Ranks that share each matrix; all of the job")
+      .positive();
 }
 
 int run_model_job(const ModelInput& input, const std::function<int(const ModelJob&)>& body) {

@@ -1,8 +1,6 @@
 // What the commands that use a model are given: the model, and text for it or ids from a file.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "parallel/comm/communicator.h"
+#include "trainer/cli/command_line.h"
 #include "trainer/loop/trainer.h"
 
 namespace cloze {
@@ -24,7 +23,7 @@ struct ModelInput {
 };
 
 // MODEL, one of `text_option` and --ids, --tokenizer, --tensor. `input` outlives the command.
-void add_model_options(CLI::App& command, ModelInput& input, const std::string& text_option,
+void add_model_options(Command command, ModelInput& input, const std::string& text_option,
                        const std::string& text_meaning);
 
 // What `body` is given on each rank.

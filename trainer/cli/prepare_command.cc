@@ -135,39 +135,38 @@ int run(const PrepareArguments& arguments) {
 
 }  // namespace
 
-void add_prepare_command(CLI::App& app, Action& action) {
+void add_prepare_command(Command root) {
   const auto arguments = std::make_shared<PrepareArguments>();
-  CLI::App* const command = app.add_subcommand("prepare", "Tokenize text files to a shard pair");
+  const Command command = root.subcommand("prepare", "Tokenize text files to a shard pair");
   PrepareOptions& options = arguments->options;
   command
-      ->add_option("--input", options.inputs,
-                   "Files in order: .jsonl, .ndjson or .json hold a JSON object a line, others "
-                   "text; .gz and .zst of both")
-      ->required();
-  command->add_option("--tokenizer", arguments->tokenizer, "Folder with tokenizer.json")
-      ->required();
-  command->add_option("--output", options.output, "PREFIX of PREFIX.bin, PREFIX.idx, PREFIX.json")
-      ->required();
-  command->add_option("--text-key", options.text_key, "Key of a JSON line that holds the text")
-      ->capture_default_str();
-  command->add_option("--split-documents", options.corpus.split_documents,
-                      "A line equal to this parts documents of a text file (default: a file is "
-                      "one document)");
+      .option("--input", options.inputs,
+              "Files in order: .jsonl, .ndjson or .json hold a JSON object a line, others "
+              "text; .gz and .zst of both")
+      .required();
+  command.option("--tokenizer", arguments->tokenizer, "Folder with tokenizer.json").required();
+  command.option("--output", options.output, "PREFIX of PREFIX.bin, PREFIX.idx, PREFIX.json")
+      .required();
+  command.option("--text-key", options.text_key, "Key of a JSON line that holds the text")
+      .default_shown();
+  command.option("--split-documents", options.corpus.split_documents,
+                 "A line equal to this parts documents of a text file (default: a file is "
+                 "one document)");
   command
-      ->add_option("--workers", arguments->num_workers,
-                   "Threads that tokenize (default: one a core); the output does not depend on it")
-      ->check(CLI::Range(1, 1024));
+      .option("--workers", arguments->num_workers,
+              "Threads that tokenize (default: one a core); the output does not depend on it")
+      .range(1, 1024);
   command
-      ->add_option("--on-error", arguments->on_error,
-                   "What a malformed record does: stop the run, or skip the record")
-      ->check(CLI::IsMember({"stop", "skip"}))
-      ->capture_default_str();
+      .option("--on-error", arguments->on_error,
+              "What a malformed record does: stop the run, or skip the record")
+      .one_of({"stop", "skip"})
+      .default_shown();
   command
-      ->add_option("--max-document-bytes", options.corpus.max_document_bytes,
-                   "A longer JSON line or text document is malformed")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
-      ->capture_default_str();
-  command->callback([&action, arguments] { action = [arguments] { return run(*arguments); }; });
+      .option("--max-document-bytes", options.corpus.max_document_bytes,
+              "A longer JSON line or text document is malformed")
+      .range(1, 1 << 30)
+      .default_shown();
+  command.runs([arguments] { return run(*arguments); });
 }
 
 }  // namespace cloze

@@ -60,13 +60,13 @@ int run(const ReportArguments& arguments) {
 
 }  // namespace
 
-void add_report_command(CLI::App& app, Action& action) {
+void add_report_command(Command root) {
   const auto arguments = std::make_shared<ReportArguments>();
-  CLI::App* const command =
-      app.add_subcommand("report", "Write a run's curves, events, layout and config as one page");
-  command->add_option("RUN", arguments->run, "The run's folder (run.directory)")->required();
-  command->add_option("--output", arguments->output, "The page; RUN/report.html when absent");
-  command->callback([&action, arguments] { action = [arguments] { return run(*arguments); }; });
+  const Command command =
+      root.subcommand("report", "Write a run's curves, events, layout and config as one page");
+  command.option("RUN", arguments->run, "The run's folder (run.directory)").required();
+  command.option("--output", arguments->output, "The page; RUN/report.html when absent");
+  command.runs([arguments] { return run(*arguments); });
 }
 
 }  // namespace cloze

@@ -53,14 +53,14 @@ int score(const ScoreArguments& arguments) {
 
 }  // namespace
 
-void add_score_command(CLI::App& app, Action& action) {
+void add_score_command(Command root) {
   const auto arguments = std::make_shared<ScoreArguments>();
-  CLI::App* const command = app.add_subcommand(
+  const Command command = root.subcommand(
       "score", "Writes the logits and log-probabilities of a text, read left to right");
-  add_model_options(*command, arguments->input, "--text",
+  add_model_options(command, arguments->input, "--text",
                     "Text; names of special tokens are those tokens");
-  command->add_option("--output", arguments->output, "Safetensors file to write")->required();
-  command->callback([arguments, &action] { action = [arguments] { return score(*arguments); }; });
+  command.option("--output", arguments->output, "Safetensors file to write").required();
+  command.runs([arguments] { return score(*arguments); });
 }
 
 }  // namespace cloze

@@ -155,57 +155,54 @@ int decode(const DecodeOptions& options) {
   return written();
 }
 
-void add_decode_command(CLI::App& command, Action& action) {
+void add_decode_command(Command command) {
   const auto options = std::make_shared<DecodeOptions>();
-  CLI::App* const decoding =
-      command.add_subcommand("decode", "Print the bytes of ids, as encode prints them");
-  decoding->add_option("--tokenizer", options->tokenizer, "Folder with tokenizer.json")->required();
-  decoding->add_option("--input", options->inputs, "Files of decimal ids with blanks between")
-      ->required();
-  decoding->add_flag("--skip-special", options->skip_special,
-                     "Leave special tokens out instead of printing their names");
-  decoding->callback([&action, options] { action = [options] { return decode(*options); }; });
+  const Command decoding =
+      command.subcommand("decode", "Print the bytes of ids, as encode prints them");
+  decoding.option("--tokenizer", options->tokenizer, "Folder with tokenizer.json").required();
+  decoding.option("--input", options->inputs, "Files of decimal ids with blanks between")
+      .required();
+  decoding.flag("--skip-special", options->skip_special,
+                "Leave special tokens out instead of printing their names");
+  decoding.runs([options] { return decode(*options); });
 }
 
 }  // namespace
 
-void add_tokenizer_command(CLI::App& app, Action& action) {
-  CLI::App* const command =
-      app.add_subcommand("tokenizer", "Train a tokenizer or show what one does");
-  command->require_subcommand(1);
+void add_tokenizer_command(Command root) {
+  const Command command = root.subcommand("tokenizer", "Train a tokenizer or show what one does");
+  command.require_subcommand();
 
   // The options live as long as the parser that fills them.
   const auto train_options = std::make_shared<TrainOptions>();
-  CLI::App* const training =
-      command->add_subcommand("train", "Learn a byte-level BPE vocabulary from UTF-8 text");
+  const Command training =
+      command.subcommand("train", "Learn a byte-level BPE vocabulary from UTF-8 text");
   training
-      ->add_option("--input", train_options->inputs,
-                   "Text files, each a document, and .jsonl; also .gz and .zst")
-      ->required();
-  training->add_option("--text-key", train_options->text_key, "Key of a JSON line's text")
-      ->capture_default_str();
+      .option("--input", train_options->inputs,
+              "Text files, each a document, and .jsonl; also .gz and .zst")
+      .required();
+  training.option("--text-key", train_options->text_key, "Key of a JSON line's text")
+      .default_shown();
   training
-      ->add_option("--vocab-size", train_options->vocab_size,
-                   "Tokens in all: bytes, merged pieces and GLM's special tokens")
-      ->required();
+      .option("--vocab-size", train_options->vocab_size,
+              "Tokens in all: bytes, merged pieces and GLM's special tokens")
+      .required();
   training
-      ->add_option("--output", train_options->output,
-                   "Folder for tokenizer.json and tokenizer_config.json")
-      ->required();
-  training->callback(
-      [&action, train_options] { action = [train_options] { return train(*train_options); }; });
+      .option("--output", train_options->output,
+              "Folder for tokenizer.json and tokenizer_config.json")
+      .required();
+  training.runs([train_options] { return train(*train_options); });
 
   const auto encode_options = std::make_shared<EncodeOptions>();
-  CLI::App* const encoding =
-      command->add_subcommand("encode", "Print the ids of text files, a line a file");
-  encoding->add_option("--tokenizer", encode_options->tokenizer, "Folder with tokenizer.json")
-      ->required();
-  encoding->add_option("--input", encode_options->inputs, "UTF-8 text files")->required();
-  encoding->add_flag("--parse-special", encode_options->parse_special,
-                     "Read strings such as <sop> in the text as the special tokens they name");
-  encoding->callback(
-      [&action, encode_options] { action = [encode_options] { return encode(*encode_options); }; });
-  add_decode_command(*command, action);
+  const Command encoding =
+      command.subcommand("encode", "Print the ids of text files, a line a file");
+  encoding.option("--tokenizer", encode_options->tokenizer, "Folder with tokenizer.json")
+      .required();
+  encoding.option("--input", encode_options->inputs, "UTF-8 text files").required();
+  encoding.flag("--parse-special", encode_options->parse_special,
+                "Read strings such as <sop> in the text as the special tokens they name");
+  encoding.runs([encode_options] { return encode(*encode_options); });
+  add_decode_command(command);
 }
 
 }  // namespace cloze

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <string>
 
 #include "data/tokenizer.h"
@@ -29,10 +31,10 @@ class TokenizerCommandTest : public testing::Test {
 
   // Runs `arguments` and returns what it writes to the standard output.
   std::string run(const std::string& arguments) const {
-    CLI::App app;
-    Action action;
-    add_tokenizer_command(app, action);
-    app.parse(arguments);
+    CommandLine command_line("cloze", "");
+    add_tokenizer_command(command_line.root());
+    std::istringstream words(arguments);
+    const Action action = command_line.parse({std::istream_iterator<std::string>(words), {}});
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
     try {

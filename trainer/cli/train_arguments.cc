@@ -6,18 +6,17 @@
 
 namespace cloze {
 
-void add_train_options(CLI::App& command, TrainArguments& arguments) {
-  command.add_option("CONFIG", arguments.config, "YAML file")->required();
-  command.add_option("--set", arguments.overrides, "path=value, over the file; repeatable")
-      ->allow_extra_args(false);
-  command.add_option("--resume", arguments.resume, "auto (default), strict or none")
-      ->check(CLI::IsMember({"auto", "strict", "none"}));
-  command.add_option("--device", arguments.device, "cpu (default)")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+void add_train_options(Command command, TrainArguments& arguments) {
+  command.option("CONFIG", arguments.config, "YAML file").required();
+  command.option("--set", arguments.overrides, "path=value, over the file; repeatable")
+      .one_value_each();
+  command.option("--resume", arguments.resume, "auto (default), strict or none")
+      .one_of({"auto", "strict", "none"});
+  command.option("--device", arguments.device, "cpu (default)").one_of({"cpu", "cuda"});
   command
-      .add_option("--allow-change", arguments.allowed_changes,
-                  "A key that may differ from the checkpoint's config; repeatable")
-      ->allow_extra_args(false);
+      .option("--allow-change", arguments.allowed_changes,
+              "A key that may differ from the checkpoint's config; repeatable")
+      .one_value_each();
 }
 
 std::vector<std::string> words_of(const TrainArguments& arguments) {

@@ -1,11 +1,10 @@
 // The options of `cloze train`, which `cloze launch` passes on to it.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <string>
 #include <vector>
 
+#include "trainer/cli/command_line.h"
 #include "trainer/config/load.h"
 
 namespace cloze {
@@ -20,7 +19,7 @@ struct TrainArguments {
 };
 
 // `arguments` outlives the command.
-void add_train_options(CLI::App& command, TrainArguments& arguments);
+void add_train_options(Command command, TrainArguments& arguments);
 
 // The words behind `cloze train` that say the same.
 std::vector<std::string> words_of(const TrainArguments& arguments);

@@ -96,12 +96,12 @@ int train(const TrainArguments& arguments) {
 
 }  // namespace
 
-void add_train_command(CLI::App& app, Action& action) {
+void add_train_command(Command root) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* command =
-      app.add_subcommand("train", "Pretrains a model, under mpirun, srun, or alone (one rank)");
-  add_train_options(*command, *arguments);
-  command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
+  const Command command =
+      root.subcommand("train", "Pretrains a model, under mpirun, srun, or alone (one rank)");
+  add_train_options(command, *arguments);
+  command.runs([arguments] { return train(*arguments); });
 }
 
 }  // namespace cloze

@@ -2,7 +2,7 @@
 // for; as lines, as JSON, as an exit code.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #include "trainer/loop/metrics_file.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
