@@ -1,5 +1,7 @@
 #include "trainer/report/json_lines.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>

@@ -2,11 +2,13 @@
 // longest line that is read, and what cannot be read is counted, not fatal.
 #pragma once
 
-#include <simdjson.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+
+namespace simdjson::dom {
+class object;
+}
 
 namespace cloze {
 

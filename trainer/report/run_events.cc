@@ -1,5 +1,7 @@
 #include "trainer/report/run_events.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>

@@ -1,5 +1,7 @@
 #include "trainer/report/run_metrics.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <optional>
 
