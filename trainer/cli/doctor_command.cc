@@ -1,6 +1,8 @@
 // `cloze doctor`: what is there, what is wrong, measured. Alone it looks at this host; under mpirun
 // at all hosts of the job, and at what lies between them.
+#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -109,6 +111,25 @@ CheckResult try_mpi() {
   return check;
 }
 
+// A tensor in a copy of this process: LibTorch reads what the system tells of the CPU and its
+// caches, and where that is missing it ends some processes with a signal.
+CheckResult try_libtorch() {
+  constexpr std::chrono::seconds kLimit(60);
+  const ProgramOutput output = run_copy(
+      [] {
+        const at::NoGradGuard no_tape;
+        return at::ones({2}).sum().item<float>() == 2.0F ? 0 : 1;
+      },
+      kLimit);
+  CheckResult check{.name = "cpu.libtorch", .value = std::string(TORCH_VERSION)};
+  if (output.code == 0 && !output.timed_out) return check;
+  complain(check, Status::kFail,
+           output.timed_out ? str("LibTorch does not start within ", kLimit.count(), " s")
+                            : str("a process with a tensor ends with ", output.code),
+           "give the container /proc/cpuinfo and /sys/devices/system/cpu, which LibTorch reads");
+  return check;
+}
+
 std::vector<CheckResult> mpi_checks(bool launched) {
   const std::string library = mpi_library_version();
   return {check_mpi_library(library), check_mpirun(library, find_mpirun(), launched)};
@@ -118,7 +139,9 @@ std::string probe_name() { return str(".cloze-doctor-", host_name(), "-", ::getp
 
 // Of a process that no launcher has started. MPI is not needed for what it measures.
 int examine_alone(const DoctorArguments& arguments) {
-  const CheckResult start = try_mpi();  // While this process has one thread.
+  // While this process has one thread.
+  const CheckResult start = try_mpi();
+  const CheckResult libtorch = try_libtorch();
   const at::NoGradGuard no_tape;
   const std::string host = host_name();
   const RankPlace place = place_of_rank(0, host, threads_of("auto", /*ranks_of_node=*/1));
@@ -129,7 +152,10 @@ int examine_alone(const DoctorArguments& arguments) {
   append(mine.checks, mpi_checks(/*launched=*/false));
   mine.checks.push_back(start);
   mine.checks.push_back(check_binding(place));
-  append(mine.checks, check_gemm(measure_gemm(*world, place.threads)));
+  mine.checks.push_back(libtorch);
+  append(mine.checks, libtorch.status == Status::kOk
+                          ? check_gemm(measure_gemm(*world, place.threads))
+                          : skip_gemm());
   append(mine.checks, skip_fabric());
   return static_cast<int>(print(merge({mine}), arguments.json));
 }

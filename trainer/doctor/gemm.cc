@@ -55,4 +55,16 @@ std::vector<CheckResult> check_gemm(const GemmRates& rates) {
   return {one, all};
 }
 
+std::vector<CheckResult> skip_gemm() {
+  std::vector<CheckResult> checks;
+  for (const char* name : {"cpu.gemm_thread", "cpu.gemm_rank"}) {
+    checks.push_back({.name = name,
+                      .status = Status::kSkip,
+                      .value = std::string("not measured"),
+                      .detail = "LibTorch does not work here",
+                      .scope = Scope::kJob});
+  }
+  return checks;
+}
+
 }  // namespace cloze
