@@ -3,10 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "parallel/base/check.h"
@@ -14,19 +12,23 @@
 namespace cloze {
 namespace {
 
-// CLI11's own checks of a sign print the largest double as the other end of the range.
-CLI::Validator number_from(double low, bool low_is_welcome) {
-  const std::string fault =
-      str(" is not ", low_is_welcome ? "" : "above ", low, low_is_welcome ? " or more" : "");
-  return {[low, low_is_welcome, fault](std::string& text) {
-            double value = 0.0;
-            const char* const end = text.data() + text.size();
-            const auto [stop, error] = std::from_chars(text.data(), end, value);
-            const bool is_number = error == std::errc() && stop == end;
-            const bool is_welcome = is_number && (value > low || (low_is_welcome && value == low));
-            return is_welcome ? std::string() : text + fault;
+// CLI11's checks of a sign, but for what they say: the largest double as the end of the range.
+CLI::Validator with_fault(const CLI::Validator& check, const std::string& fault) {
+  return {[check, fault](std::string& text) {
+            return check(text).empty() ? std::string() : str(text, " ", fault);
           },
-          low_is_welcome ? "NONNEGATIVE" : "POSITIVE"};
+          check.get_description()};
+}
+
+// The word that stands where `app`, or the command of it that was found, wants one of its commands.
+std::optional<std::string> unknown_command(const CLI::App& app) {
+  const std::vector<CLI::App*> found = app.get_subcommands();
+  if (!found.empty()) return unknown_command(*found.front());
+  if (app.get_require_subcommand_min() == 0) return std::nullopt;
+  const std::vector<std::string> words = app.remaining();
+  const auto word =
+      std::ranges::find_if(words, [](const std::string& text) { return !text.starts_with('-'); });
+  return word == words.end() ? std::nullopt : std::optional(*word);
 }
 
 }  // namespace
@@ -38,11 +40,13 @@ Option Option::one_of(const std::vector<std::string>& words) const {
 Option Option::range(std::int64_t low, std::int64_t high) const {
   return Option(option_->check(CLI::Range(low, high)));
 }
-Option Option::share_up_to(double high) const {
-  return Option(option_->check(CLI::Range(0.0, high)));
+Option Option::up_to(double high) const { return Option(option_->check(CLI::Range(0.0, high))); }
+Option Option::positive() const {
+  return Option(option_->check(with_fault(CLI::PositiveNumber, "is not above 0")));
 }
-Option Option::positive() const { return Option(option_->check(number_from(0.0, false))); }
-Option Option::non_negative() const { return Option(option_->check(number_from(0.0, true))); }
+Option Option::non_negative() const {
+  return Option(option_->check(with_fault(CLI::NonNegativeNumber, "is not 0 or more")));
+}
 Option Option::size_in_bytes() const {
   return Option(option_->transform(CLI::AsSizeValue(/*kb_is_1000=*/true)));
 }
@@ -96,25 +100,19 @@ CommandLine::CommandLine(const std::string& program, const std::string& meaning)
 CommandLine::~CommandLine() = default;
 
 Action CommandLine::parse(std::vector<std::string> words) {
-  // CLI11 would only say that a command is required.
-  if (!words.empty() && !words.front().starts_with('-')) {
-    const std::vector<CLI::App*> commands = app_->get_subcommands({});
-    const bool is_known =
-        commands.empty() || std::ranges::find(commands, words.front(), [](auto* command) {
-                              return command->get_name();
-                            }) != commands.end();
-    CLOZE_REQUIRE(is_known, ExitCode::kUsage, str("\"", words.front(), "\" is no command"),
-                  "see cloze --help");
-  }
   std::ranges::reverse(words);  // As CLI11 wants them.
   chosen_ = nullptr;
   try {
     app_->parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    CLOZE_REQUIRE(error.get_exit_code() == 0, ExitCode::kUsage, error.what(),
-                  "see cloze COMMAND --help");
-    app_->exit(error);  // Prints the help.
-    return nullptr;
+    if (error.get_exit_code() == 0) {
+      app_->exit(error);  // Prints the help.
+      return nullptr;
+    }
+    // CLI11 would only say that a command is required.
+    const std::optional<std::string> unknown = unknown_command(*app_);
+    fail(ExitCode::kUsage, unknown ? str("\"", *unknown, "\" is no command") : error.what(),
+         "see cloze COMMAND --help");
   }
   return chosen_;
 }

@@ -24,7 +24,7 @@ class Option {
   Option required() const;
   Option one_of(const std::vector<std::string>& words) const;
   Option range(std::int64_t low, std::int64_t high) const;  // Both are welcome.
-  Option share_up_to(double high) const;                    // From 0 to `high`.
+  Option up_to(double high) const;                          // From 0.
   Option positive() const;
   Option non_negative() const;
   Option size_in_bytes() const;  // A number with B, KB, MB, GB, ..., 1 KB = 1000 B.

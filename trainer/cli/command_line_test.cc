@@ -48,7 +48,7 @@ Parsed parsed(std::vector<std::string> words) {
   either.option("--number", values.number, "A number").range(-1, 5);
   first.option("--bytes", values.bytes, "A size").size_in_bytes().positive();
   const Option seed = first.option("--seed", values.seed, "A seed").non_negative();
-  first.option("--share", values.share, "A share").share_up_to(1.0).needs(seed);
+  first.option("--share", values.share, "A share").up_to(1.0).needs(seed);
   first.option("--list", values.list, "A list").one_value_each();
   first.option("--files", values.files, "Files");
   first.flag("--flag", values.flag, "A flag").excludes(seed);
@@ -56,6 +56,9 @@ Parsed parsed(std::vector<std::string> words) {
     result.chosen = "first";
     return 0;
   });
+  const Command family = root.subcommand("family", "The one of several");
+  family.require_subcommand();
+  family.subcommand("member", "One of them").runs([] { return 0; });
   root.subcommand("second", "The one without").runs([&result] {
     result.chosen = "second";
     return 0;
@@ -97,6 +100,7 @@ TEST(CommandLineTest, EveryKindOfValueIsRead) {
   EXPECT_FALSE(values.flag);
   EXPECT_TRUE(parsed({"first", "here", "--flag", "--text", ""}).values.flag);
   EXPECT_EQ(parsed({"second"}).chosen, "second");
+  EXPECT_EQ(parsed({"first", "here", "--text", "t", "--bytes", "0x20"}).values.bytes, 32);
 }
 
 TEST(CommandLineTest, BadWordsAreRefusedByName) {
@@ -108,6 +112,8 @@ TEST(CommandLineTest, BadWordsAreRefusedByName) {
   EXPECT_TRUE(parsed(good).has_action);
   expect_refused({}, "A subcommand is required");
   expect_refused({"third", "here"}, "\"third\" is no command");
+  expect_refused({"family"}, "A subcommand is required");
+  expect_refused({"family", "stranger"}, "\"stranger\" is no command");
   expect_refused({"first", "--text", "t"}, "PATH is required");
   expect_refused(with({"more"}), "The following argument was not expected: more");
   expect_refused(with({"--word", "c"}), "--word: c not in {a,b}");

@@ -73,10 +73,12 @@ ExitCode print(const std::vector<Finding>& findings, bool json) {
   return ExitCode::kUsage;
 }
 
+// Of what is tried in a copy of this process.
+constexpr std::chrono::seconds kTryLimit(60);
+
 // Starts and ends MPI in a copy of this process: where MPI ends the process, or waits for ever,
 // this one goes on and tells.
 CheckResult try_mpi() {
-  constexpr std::chrono::seconds kLimit(60);
   const auto start = std::chrono::steady_clock::now();
   const ProgramOutput output = run_copy(
       [] {
@@ -90,13 +92,13 @@ CheckResult try_mpi() {
         }
         return 0;
       },
-      kLimit);
+      kTryLimit);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   CheckResult check{.name = "mpi.start", .value = taken.count(), .unit = "s"};
   check.detail = "MPI started and ended, on one rank";
   if (output.code == 0 && !output.timed_out) return check;
   check.status = Status::kFail;
-  check.detail = output.timed_out ? str("MPI does not start within ", kLimit.count(), " s")
+  check.detail = output.timed_out ? str("MPI does not start within ", kTryLimit.count(), " s")
                                   : str("MPI does not start, it ends with ", output.code);
   std::string said;
   for (const std::string_view line : lines_of(output.text)) {
@@ -114,17 +116,16 @@ CheckResult try_mpi() {
 // A tensor in a copy of this process: LibTorch reads what the system tells of the CPU and its
 // caches, and where that is missing it ends some processes with a signal.
 CheckResult try_libtorch() {
-  constexpr std::chrono::seconds kLimit(60);
   const ProgramOutput output = run_copy(
       [] {
         const at::NoGradGuard no_tape;
         return at::ones({2}).sum().item<float>() == 2.0F ? 0 : 1;
       },
-      kLimit);
+      kTryLimit);
   CheckResult check{.name = "cpu.libtorch", .value = std::string(TORCH_VERSION)};
   if (output.code == 0 && !output.timed_out) return check;
   complain(check, Status::kFail,
-           output.timed_out ? str("LibTorch does not start within ", kLimit.count(), " s")
+           output.timed_out ? str("LibTorch does not start within ", kTryLimit.count(), " s")
                             : str("a process with a tensor ends with ", output.code),
            "give the container /proc/cpuinfo and /sys/devices/system/cpu, which LibTorch reads");
   return check;

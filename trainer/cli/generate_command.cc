@@ -238,13 +238,13 @@ void add_generate_command(Command root) {
   command
       .option("--temperature", options.sampling.temperature,
               "0 (default): always the likeliest token; 1: as the model says")
-      .share_up_to(1000.0);
+      .up_to(1000.0);
   command.option("--top-k", options.sampling.top_k, "Only the k likeliest tokens; 0: all")
       .non_negative();
   command
       .option("--top-p", options.sampling.top_p,
               "Only the likeliest tokens that together reach this share; 1: all")
-      .share_up_to(1.0);
+      .up_to(1.0);
   command.option("--seed", options.sampling.seed, "Of the random numbers; 0");
   command.flag("--json", arguments->json, "Print one JSON object at the end");
   command.runs([arguments] { return generate(*arguments); });
