@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "parallel/comm/communicator.h"
-#include "parallel/pipeline/schedule.h"
+#include "parallel/schedule/schedule.h"
 #include "parallel/trace/trace.h"
 
 namespace cloze {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "parallel/pipeline/schedule.h"
+#include "parallel/schedule/schedule.h"
 #include "parallel/trace/trace.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/glm_stage.h"

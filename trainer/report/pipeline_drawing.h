@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "parallel/pipeline/schedule.h"
+#include "parallel/schedule/schedule.h"
 
 namespace cloze {
 

@@ -1,4 +1,4 @@
-#include "parallel/pipeline/schedule.h"
+#include "parallel/schedule/schedule.h"
 
 #include <algorithm>
 #include <cmath>
