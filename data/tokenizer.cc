@@ -39,7 +39,7 @@ struct Entry {
 
 std::array<std::int32_t, 256> byte_ids(const TokenizerContent& content) {
   std::array<std::int32_t, 256> ids{};
-  for (const Piece& piece : content.pieces) {
+  for (const VocabularyPiece& piece : content.pieces) {
     if (piece.bytes.size() == 1) ids[static_cast<std::uint8_t>(piece.bytes[0])] = piece.id;
   }
   return ids;
@@ -68,7 +68,7 @@ std::string canonical_text(const TokenizerContent& content) {
   };
   text += content.ignore_merges ? "whole words, pattern" : "pattern";
   add_bytes(content.split_pattern);
-  for (const Piece& piece : content.pieces) {
+  for (const VocabularyPiece& piece : content.pieces) {
     text += "piece";
     add_number(piece.id);
     add_bytes(piece.bytes);
@@ -127,7 +127,7 @@ TokenizerModel::TokenizerModel(const TokenizerContent& content)
   if (!content.added_tokens.empty()) largest = std::max(largest, content.added_tokens.back().id);
   entries.resize(static_cast<std::size_t>(largest) + 1);
   piece_ids.reserve(content.pieces.size());
-  for (const Piece& piece : content.pieces) {
+  for (const VocabularyPiece& piece : content.pieces) {
     Entry& entry = entries[static_cast<std::size_t>(piece.id)];
     entry = {piece.bytes, /*present=*/true, /*special=*/false};
     piece_ids.emplace(entry.bytes, piece.id);

@@ -218,14 +218,15 @@ void Reader::read_vocabulary(object model) {
     if (!piece_ids_.emplace(*bytes, id).second) bad(str("piece \"", name, "\" stands twice"));
     content_.pieces.push_back({*std::move(bytes), id});
   }
-  std::ranges::sort(content_.pieces, {}, &Piece::id);
-  const auto twice = std::ranges::adjacent_find(content_.pieces, {}, &Piece::id);
+  std::ranges::sort(content_.pieces, {}, &VocabularyPiece::id);
+  const auto twice = std::ranges::adjacent_find(content_.pieces, {}, &VocabularyPiece::id);
   if (twice != content_.pieces.end()) {
     bad(str("pieces \"", to_byte_level(twice->bytes), "\" and \"",
             to_byte_level(std::next(twice)->bytes), "\" have one id, ", twice->id));
   }
   for (const AddedToken& token : content_.added_tokens) {
-    const auto piece = std::ranges::lower_bound(content_.pieces, token.id, {}, &Piece::id);
+    const auto piece =
+        std::ranges::lower_bound(content_.pieces, token.id, {}, &VocabularyPiece::id);
     if (piece != content_.pieces.end() && piece->id == token.id &&
         to_byte_level(piece->bytes) != token.content) {
       bad(str("added token \"", token.content, "\" and piece \"", to_byte_level(piece->bytes),
@@ -302,7 +303,7 @@ nlohmann::ordered_json tokenizer_json(const TokenizerContent& content) {
   }
   ordered_json vocab = ordered_json::object();
   std::unordered_map<std::int32_t, std::string> names;
-  for (const Piece& piece : content.pieces) {
+  for (const VocabularyPiece& piece : content.pieces) {
     const std::string& name = names[piece.id] = to_byte_level(piece.bytes);
     // push_back, for ordered_json's operator[] looks through all earlier keys.
     vocab.get_ref<ordered_json::object_t&>().push_back({name, piece.id});

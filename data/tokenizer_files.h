@@ -14,19 +14,19 @@
 
 namespace cloze {
 
-struct Piece {
+struct VocabularyPiece {
   std::string bytes;  // As in text, not in the byte-level alphabet.
   std::int32_t id = 0;
 
-  bool operator==(const Piece&) const = default;
+  bool operator==(const VocabularyPiece&) const = default;
 };
 
 // All that a byte-level BPE tokenizer is.
 struct TokenizerContent {
   std::string split_pattern;
   bool ignore_merges = true;  // A word that is a piece is that piece, whatever the merges say.
-  std::vector<Piece> pieces;  // Ascending ids; all 256 bytes among them.
-  std::vector<Merge> merges;  // By rank.
+  std::vector<VocabularyPiece> pieces;   // Ascending ids; all 256 bytes among them.
+  std::vector<Merge> merges;             // By rank.
   std::vector<AddedToken> added_tokens;  // Ascending ids, each no piece's unless it is the same.
 };
 

@@ -7,7 +7,7 @@ namespace cloze {
 
 // The factors of a step, rounded to Acc once.
 template <class T, class Acc>
-struct AdamW {
+struct AdamWUpdate {
   Acc* master;
   T* value;
   const Acc* gradient;
@@ -33,7 +33,7 @@ constexpr std::int64_t kAdamWBlock = 4096;  // Elements of one item.
 
 template <class T, class Acc>
 template <class Set>
-void AdamW<T, Acc>::run(std::int64_t first, std::int64_t last) const {
+void AdamWUpdate<T, Acc>::run(std::int64_t first, std::int64_t last) const {
   using P = Pack<Acc, Set>;
   const std::int64_t begin = first * kAdamWBlock;
   const std::int64_t end = last * kAdamWBlock < n ? last * kAdamWBlock : n;
@@ -52,32 +52,32 @@ void AdamW<T, Acc>::run(std::int64_t first, std::int64_t last) const {
   });
 }
 
-CLOZE_KERNEL(AdamW<double, double>);
-CLOZE_KERNEL(AdamW<float, float>);
-CLOZE_KERNEL(AdamW<BFloat16, float>);
-CLOZE_KERNEL(AdamW<Float16, float>);
+CLOZE_KERNEL(AdamWUpdate<double, double>);
+CLOZE_KERNEL(AdamWUpdate<float, float>);
+CLOZE_KERNEL(AdamWUpdate<BFloat16, float>);
+CLOZE_KERNEL(AdamWUpdate<Float16, float>);
 
 #ifndef CLOZE_KERNEL_AVX512
 
 template <class T, class Acc>
 void adamw(Acc* master, T* value, const Acc* gradient, Acc* exp_avg, Acc* exp_avg_sq,
            std::int64_t n, const AdamWStep& step) {
-  const AdamW<T, Acc> work{.master = master,
-                           .value = value,
-                           .gradient = gradient,
-                           .exp_avg = exp_avg,
-                           .exp_avg_sq = exp_avg_sq,
-                           .n = n,
-                           .gradient_scale = static_cast<Acc>(step.gradient_scale),
-                           .beta1 = static_cast<Acc>(step.beta1),
-                           .one_minus_beta1 = static_cast<Acc>(1.0 - step.beta1),
-                           .beta2 = static_cast<Acc>(step.beta2),
-                           .one_minus_beta2 = static_cast<Acc>(1.0 - step.beta2),
-                           .bias_correction1 = static_cast<Acc>(step.bias_correction1),
-                           .bias_correction2 = static_cast<Acc>(step.bias_correction2),
-                           .eps = static_cast<Acc>(step.eps),
-                           .lr = static_cast<Acc>(step.lr),
-                           .shrink = static_cast<Acc>(1.0 - step.lr * step.weight_decay)};
+  const AdamWUpdate<T, Acc> work{.master = master,
+                                 .value = value,
+                                 .gradient = gradient,
+                                 .exp_avg = exp_avg,
+                                 .exp_avg_sq = exp_avg_sq,
+                                 .n = n,
+                                 .gradient_scale = static_cast<Acc>(step.gradient_scale),
+                                 .beta1 = static_cast<Acc>(step.beta1),
+                                 .one_minus_beta1 = static_cast<Acc>(1.0 - step.beta1),
+                                 .beta2 = static_cast<Acc>(step.beta2),
+                                 .one_minus_beta2 = static_cast<Acc>(1.0 - step.beta2),
+                                 .bias_correction1 = static_cast<Acc>(step.bias_correction1),
+                                 .bias_correction2 = static_cast<Acc>(step.bias_correction2),
+                                 .eps = static_cast<Acc>(step.eps),
+                                 .lr = static_cast<Acc>(step.lr),
+                                 .shrink = static_cast<Acc>(1.0 - step.lr * step.weight_decay)};
   run_parallel(work, (n + kAdamWBlock - 1) / kAdamWBlock, 1);
 }
 

@@ -50,8 +50,8 @@ bool same_merges(const std::vector<Merge>& a, const std::vector<Merge>& b) {
 }
 
 void check_content(const TokenizerContent& content, const ScratchFolder& scratch) {
-  require(std::ranges::adjacent_find(content.pieces, std::ranges::greater_equal{}, &Piece::id) ==
-              content.pieces.end(),
+  require(std::ranges::adjacent_find(content.pieces, std::ranges::greater_equal{},
+                                     &VocabularyPiece::id) == content.pieces.end(),
           "ids of pieces ascend");
   require(std::ranges::adjacent_find(content.added_tokens, std::ranges::greater_equal{},
                                      &AddedToken::id) == content.added_tokens.end(),
@@ -78,7 +78,7 @@ bool added_tokens_show_themselves(const TokenizerContent& content) {
 void check_tokenizer(const Tokenizer& tokenizer, const TokenizerContent& content,
                      std::string_view text, bool try_encoder) {
   require(tokenizer.vocab_size() > content.pieces.back().id, "ids lie below the vocabulary's size");
-  for (const Piece& piece : content.pieces) {
+  for (const VocabularyPiece& piece : content.pieces) {
     require(tokenizer.id_of(piece.bytes).has_value(), "every piece has an id");
   }
   sentence_ends(tokenizer);

@@ -8,11 +8,11 @@ namespace {
 
 constexpr std::size_t kWindowShare = 40;  // Of the buckets, on either side.
 
-double middle(const Bucket& bucket) {
+double middle(const SeriesBucket& bucket) {
   return (static_cast<double>(bucket.first_step) + static_cast<double>(bucket.last_step)) / 2;
 }
 
-PlotPoint gap_at(const Bucket& bucket) {
+PlotPoint gap_at(const SeriesBucket& bucket) {
   return {middle(bucket), std::numeric_limits<double>::quiet_NaN()};
 }
 
@@ -23,7 +23,7 @@ std::vector<PlotPoint> points_of(const Series& series) {
   const auto add = [&](const StepValue& value) {
     points.push_back({static_cast<double>(value.step), value.value});
   };
-  for (const Bucket& bucket : series.buckets()) {
+  for (const SeriesBucket& bucket : series.buckets()) {
     if (bucket.count == 0) {
       points.push_back(gap_at(bucket));
       continue;
@@ -36,7 +36,7 @@ std::vector<PlotPoint> points_of(const Series& series) {
 }
 
 std::vector<PlotPoint> smoothed(const Series& series) {
-  const std::vector<Bucket>& buckets = series.buckets();
+  const std::vector<SeriesBucket>& buckets = series.buckets();
   const std::size_t reach = std::max<std::size_t>(1, buckets.size() / kWindowShare);
   std::vector<PlotPoint> points;
   for (std::size_t i = 0; i < buckets.size(); ++i) {
@@ -59,7 +59,7 @@ std::vector<PlotPoint> smoothed(const Series& series) {
 
 std::vector<double> null_steps(const Series& series) {
   std::vector<double> steps;
-  for (const Bucket& bucket : series.buckets()) {
+  for (const SeriesBucket& bucket : series.buckets()) {
     if (bucket.nulls > 0) steps.push_back(middle(bucket));
   }
   return steps;

@@ -6,7 +6,7 @@
 namespace cloze {
 namespace {
 
-void merge(Bucket& into, const Bucket& next) {
+void merge(SeriesBucket& into, const SeriesBucket& next) {
   into.last_step = next.last_step;
   if (next.low.value < into.low.value) into.low = next.low;
   if (next.high.value > into.high.value) into.high = next.high;
@@ -15,8 +15,8 @@ void merge(Bucket& into, const Bucket& next) {
   into.nulls += next.nulls;
 }
 
-Bucket bucket_of(std::int64_t step, std::optional<double> value) {
-  Bucket bucket{.first_step = step, .last_step = step};
+SeriesBucket bucket_of(std::int64_t step, std::optional<double> value) {
+  SeriesBucket bucket{.first_step = step, .last_step = step};
   if (value && std::abs(*value) <= Series::kLargest) {
     bucket.low = bucket.high = {step, *value};
     bucket.sum = *value;
@@ -31,7 +31,7 @@ Bucket bucket_of(std::int64_t step, std::optional<double> value) {
 
 void Series::add(std::int64_t step, std::optional<double> value) {
   if (!buckets_.empty() && step <= buckets_.back().last_step) forget_from(step);
-  const Bucket bucket = bucket_of(step, value);
+  const SeriesBucket bucket = bucket_of(step, value);
   if (bucket.count > 0) last_ = bucket.low;
   if (!buckets_.empty() && buckets_.back().first_step / width_ == step / width_) {
     merge(buckets_.back(), bucket);
@@ -52,8 +52,8 @@ void Series::forget_from(std::int64_t step) {
 
 void Series::halve() {
   width_ *= 2;
-  std::vector<Bucket> merged;
-  for (const Bucket& bucket : buckets_) {
+  std::vector<SeriesBucket> merged;
+  for (const SeriesBucket& bucket : buckets_) {
     if (!merged.empty() && merged.back().first_step / width_ == bucket.first_step / width_) {
       merge(merged.back(), bucket);
     } else {
@@ -65,25 +65,25 @@ void Series::halve() {
 
 std::int64_t Series::num_values() const {
   std::int64_t count = 0;
-  for (const Bucket& bucket : buckets_) count += bucket.count;
+  for (const SeriesBucket& bucket : buckets_) count += bucket.count;
   return count;
 }
 
 std::int64_t Series::num_nulls() const {
   std::int64_t count = 0;
-  for (const Bucket& bucket : buckets_) count += bucket.nulls;
+  for (const SeriesBucket& bucket : buckets_) count += bucket.nulls;
   return count;
 }
 
 double Series::sum() const {
   double sum = 0;
-  for (const Bucket& bucket : buckets_) sum += bucket.sum;
+  for (const SeriesBucket& bucket : buckets_) sum += bucket.sum;
   return sum;
 }
 
 std::optional<StepValue> Series::lowest() const {
   std::optional<StepValue> found;
-  for (const Bucket& bucket : buckets_) {
+  for (const SeriesBucket& bucket : buckets_) {
     if (bucket.count > 0 && (!found || bucket.low.value < found->value)) found = bucket.low;
   }
   return found;
@@ -91,7 +91,7 @@ std::optional<StepValue> Series::lowest() const {
 
 std::optional<StepValue> Series::highest() const {
   std::optional<StepValue> found;
-  for (const Bucket& bucket : buckets_) {
+  for (const SeriesBucket& bucket : buckets_) {
     if (bucket.count > 0 && (!found || bucket.high.value > found->value)) found = bucket.high;
   }
   return found;

@@ -16,7 +16,7 @@ struct StepValue {
 };
 
 // The values of neighbouring steps.
-struct Bucket {
+struct SeriesBucket {
   std::int64_t first_step = 0;
   std::int64_t last_step = 0;
   StepValue low{0, std::numeric_limits<double>::infinity()};
@@ -36,7 +36,7 @@ class Series {
   // takes the place of what was there from it on, as a run that went back writes it again.
   void add(std::int64_t step, std::optional<double> value);
 
-  const std::vector<Bucket>& buckets() const { return buckets_; }
+  const std::vector<SeriesBucket>& buckets() const { return buckets_; }
   bool empty() const { return buckets_.empty(); }
   std::int64_t num_values() const;  // Finite ones.
   std::int64_t num_nulls() const;
@@ -53,7 +53,7 @@ class Series {
   void forget_from(std::int64_t step);
   void halve();
 
-  std::vector<Bucket> buckets_;
+  std::vector<SeriesBucket> buckets_;
   std::int64_t width_ = 1;  // Steps of a bucket: the one of step s is s / width.
   std::optional<StepValue> last_;
 };

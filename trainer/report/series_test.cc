@@ -36,11 +36,11 @@ TEST(SeriesTest, ALongRunKeepsLowestAndHighestOfEveryStretch) {
     values.push_back(noise(random));
     series.add(step, values.back());
   }
-  const std::vector<Bucket>& buckets = series.buckets();
+  const std::vector<SeriesBucket>& buckets = series.buckets();
   EXPECT_LE(buckets.size(), Series::kMaxBuckets);
   EXPECT_GT(buckets.size(), Series::kMaxBuckets / 3);
   std::int64_t next = 1;
-  for (const Bucket& bucket : buckets) {
+  for (const SeriesBucket& bucket : buckets) {
     EXPECT_EQ(bucket.first_step, next) << "no step is in two buckets or none";
     next = bucket.last_step + 1;
     const auto first = values.begin() + (bucket.first_step - 1);
