@@ -24,7 +24,7 @@ std::vector<Definition> definitions_in(const std::vector<std::string>& lines) {
   static const std::regex opens(R"(^(?:inline )?namespace\s*([\w:]*)\s*\{)");
   static const std::regex closes(R"(^\}\s*//\s*namespace)");
   static const std::regex type(
-      R"(^(?:struct|class|enum class|enum)\s+(\w+)\s*(?:final\s*)?(:[^:].*)?\{)");
+      R"(^(?:struct|class|enum class|enum)\s+(?:\[\[\w+\]\]\s*)?(\w+)\s*(?:final\s*)?(:[^:].*)?\{)");
   static const std::regex inline_function(R"(^inline\s+[\w:<>,*& ]+?[*& ](\w+)\()");
   std::vector<std::string> spaces;
   std::vector<Definition> found;
@@ -55,6 +55,7 @@ TEST(NamesTest, DefinitionsAreFound) {
                                           "struct Hidden {",
                                           "}  // namespace",
                                           "class Ring : Figure {",
+                                          "class [[nodiscard]] Promise {",
                                           "struct Box::Part {",
                                           "enum class Kind : int {",
                                           "inline int size_of(const Box& box) {",
@@ -62,8 +63,8 @@ TEST(NamesTest, DefinitionsAreFound) {
                                           "struct Outside {"};
   std::vector<std::string> names;
   for (const Definition& definition : definitions_in(lines)) names.push_back(definition.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"cloze::Box", "cloze::Ring", "cloze::Kind",
-                                             "cloze::size_of()", "Outside"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"cloze::Box", "cloze::Ring", "cloze::Promise",
+                                             "cloze::Kind", "cloze::size_of()", "Outside"}));
 }
 
 TEST(NamesTest, EachHasOneDefinition) {
