@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// Before a tensor's memory stands what its block is.
+constexpr std::size_t kHeader = kAlignment;
 // LibTorch lets the allocator of the highest priority serve.
 constexpr std::uint8_t kPriority = 100;
 
@@ -42,6 +44,10 @@ std::size_t rounded_block_size(std::size_t bytes) {
   return rounded_to(bytes, bytes <= 16 * kMiB ? std::size_t{64} << 10 : kHugePage);
 }
 
+std::size_t block_bytes(std::size_t bytes) {
+  return bytes == 0 ? 0 : rounded_block_size(bytes + kHeader);
+}
+
 class CachingAllocator::Cache : public c10::Allocator,
                                 public std::enable_shared_from_this<CachingAllocator::Cache> {
  public:
@@ -49,7 +55,7 @@ class CachingAllocator::Cache : public c10::Allocator,
 
   c10::DataPtr allocate(std::size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &nothing, c10::Device(c10::DeviceType::CPU)};
-    const std::size_t size = rounded_block_size(bytes + kHeader);
+    const std::size_t size = block_bytes(bytes);
     auto* memory = static_cast<std::byte*>(take(size));
     new (memory) Block{size, shared_from_this()};
     // LibTorch's bf16 products ask for raw memory: then the context must be the address itself.
@@ -83,7 +89,6 @@ class CachingAllocator::Cache : public c10::Allocator,
     std::shared_ptr<Cache> cache;
   };
 
-  static constexpr std::size_t kHeader = kAlignment;
   static_assert(sizeof(Block) <= kHeader);
 
   static void nothing(void* /*context*/) {}
@@ -140,5 +145,10 @@ CachingAllocator::~CachingAllocator() {
 AllocatorStatistics CachingAllocator::statistics() const { return cache_->statistics(); }
 
 void CachingAllocator::trim() { cache_->trim(); }
+
+AllocatorStatistics allocator_statistics() {
+  const auto* cache = dynamic_cast<CachingAllocator::Cache*>(c10::GetCPUAllocator());
+  return cache == nullptr ? AllocatorStatistics() : cache->statistics();
+}
 
 }  // namespace cloze

@@ -31,6 +31,7 @@ class CachingAllocator {
   void trim();
 
  private:
+  friend AllocatorStatistics allocator_statistics();
   class Cache;
   std::shared_ptr<Cache> cache_;
 };
@@ -38,5 +39,11 @@ class CachingAllocator {
 // The size that a request is rounded up to: multiples of 512 bytes up to 1 MiB, of 64 KiB up to
 // 16 MiB, of 2 MiB beyond.
 std::size_t rounded_block_size(std::size_t bytes);
+
+// What a tensor of `bytes` takes: its block, with what stands before it. None when it is empty.
+std::size_t block_bytes(std::size_t bytes);
+
+// Of the object that lives now; zeros when none does.
+AllocatorStatistics allocator_statistics();
 
 }  // namespace cloze

@@ -87,6 +87,16 @@ TEST(CachingAllocatorTest, SizesAreRoundedUp) {
   EXPECT_EQ(rounded_block_size((16 << 20) + 1), 18U << 20);
 }
 
+TEST(CachingAllocatorTest, TheOneThatLivesIsFound) {
+  EXPECT_EQ(allocator_statistics().system_requests, 0);
+  {
+    const CachingAllocator allocator;
+    const at::Tensor tensor = at::empty({1000});
+    EXPECT_EQ(allocator_statistics().system_requests, 1);
+  }
+  EXPECT_EQ(allocator_statistics().system_requests, 0);
+}
+
 TEST(CachingAllocatorTest, EmptyTensorsNeedNoMemory) {
   const CachingAllocator allocator;
   EXPECT_EQ(at::empty({0, 5}).numel(), 0);

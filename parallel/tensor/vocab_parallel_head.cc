@@ -11,24 +11,44 @@
 namespace cloze {
 namespace {
 
-constexpr std::int64_t kChunkTokens = 256;  // Logits of one chunk exist at a time.
+// Tensors of one chunk, made once for all: of the same size in every step, however many targets it
+// has, so that no step asks the system for memory that another one did not.
+struct Chunk {
+  Chunk(std::int64_t tokens, const at::Tensor& like, std::int64_t vocab, bool wants_gradient)
+      : rows(at::empty({tokens, like.size(1)}, like.options())),
+        logits(at::empty({tokens, vocab}, like.options())),
+        largest(at::empty({tokens}, sum_options(like))),
+        sums(at::empty({2 * tokens}, sum_options(like))) {
+    if (!wants_gradient) return;
+    drows = at::empty_like(rows);
+    weights = at::empty({tokens}, sum_options(like));
+  }
+
+  at::Tensor rows, logits, largest;
+  at::Tensor sums;            // Sums of exponentials, then shifted target logits.
+  at::Tensor drows, weights;  // Without a gradient there are none.
+
+ private:
+  static at::TensorOptions sum_options(const at::Tensor& like) {
+    return like.options().dtype(accumulator_of(like.scalar_type()));
+  }
+};
 
 // Turns logits [n, vocab / tp] into the gradient of weight * (sum of the losses) in place, and
 // writes the losses. The three phases of a softmax over a cut vocabulary, an all-reduce between.
 template <typename T>
-void cross_entropy(at::Tensor& logits, std::int64_t first_id, std::span<const std::int32_t> ids,
-                   double weight, bool wants_gradient, Communicator& group, double* losses) {
+void cross_entropy(const Chunk& chunk, std::int64_t first_id, std::span<const std::int32_t> ids,
+                   double weight, Communicator& group, double* losses) {
   using Sum = Accumulator<T>;
-  const std::int64_t n = logits.size(0);
-  const std::int64_t vocab = logits.size(1);
-  const auto options = logits.options().dtype(accumulator_of(logits.scalar_type()));
-  T* data = data_of<T>(logits);
+  const auto n = static_cast<std::int64_t>(ids.size());
+  const std::int64_t vocab = chunk.logits.size(1);
+  T* data = data_of<T>(chunk.logits);
 
-  at::Tensor largest = at::empty({n}, options);
+  const at::Tensor largest = chunk.largest.narrow(0, 0, n);
   row_max<T>(data, vocab, n, vocab, data_of<Sum>(largest));
   group.all_reduce(largest, ReduceOp::kMax).wait();
 
-  at::Tensor sums = at::empty({2, n}, options);  // Sum of exponentials | shifted target logit.
+  const at::Tensor sums = chunk.sums.narrow(0, 0, 2 * n);
   row_sums<T>(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
               data_of<Sum>(sums), data_of<Sum>(sums) + n);
   group.all_reduce(sums, ReduceOp::kSum).wait();
@@ -36,10 +56,10 @@ void cross_entropy(at::Tensor& logits, std::int64_t first_id, std::span<const st
     losses[i] = std::log(static_cast<double>(data_of<Sum>(sums)[i])) -
                 static_cast<double>(data_of<Sum>(sums)[n + i]);
   }
-  if (!wants_gradient) return;
-  const at::Tensor weights = at::full({n}, weight, options);
+  if (!chunk.weights.defined()) return;
+  chunk.weights.fill_(weight);
   softmax_gradient<T>(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
-                      data_of<Sum>(sums), data_of<Sum>(weights));
+                      data_of<Sum>(sums), data_of<Sum>(chunk.weights));
 }
 
 }  // namespace
@@ -52,29 +72,31 @@ std::vector<double> VocabParallelHead::forward(Pass& pass, const at::Tensor& x,
   const at::Tensor whole = gather_tokens(x, tp_).wait();
   const at::Tensor places =
       at::from_blob(const_cast<std::int64_t*>(targets.tokens.data()), {count}, at::kLong);
-  // Only tokens with a target need logits: in blank infilling that is one in five or so.
-  const at::Tensor rows = at::index_select(whole, 0, places);
-  at::Tensor drows = wants_gradient ? at::empty_like(rows) : at::Tensor();
-
+  at::Tensor partial = wants_gradient ? at::zeros_like(whole) : at::Tensor();
   std::vector<double> losses(static_cast<std::size_t>(count));
-  for (std::int64_t first = 0; first < count; first += kChunkTokens) {
-    const std::int64_t n = std::min(kChunkTokens, count - first);
-    const at::Tensor x_chunk = rows.narrow(0, first, n);
-    at::Tensor logits = at::mm(x_chunk, weight_.value.t());
-    with_type(logits.scalar_type(), [&]<typename T>() {
-      cross_entropy<T>(logits, first_id, std::span(targets.ids).subspan(first, n), loss_weight,
-                       wants_gradient, tp_.group, losses.data() + first);
-    });
-    if (!wants_gradient) continue;
-    at::Tensor dx_chunk = drows.narrow(0, first, n);
-    at::mm_out(dx_chunk, logits, weight_.value);
-    pass.weight_gradients.add_product(weight_, logits, x_chunk);
+  {
+    const Chunk chunk(std::min(kChunkTokens, whole.size(0)), whole, weight_.value.size(0),
+                      wants_gradient);
+    // Only tokens with a target need logits: in blank infilling that is one in five or so.
+    for (std::int64_t first = 0; first < count; first += kChunkTokens) {
+      const std::int64_t n = std::min(kChunkTokens, count - first);
+      const at::Tensor chunk_places = places.narrow(0, first, n);
+      at::Tensor rows = chunk.rows.narrow(0, 0, n);
+      at::Tensor logits = chunk.logits.narrow(0, 0, n);
+      at::index_select_out(rows, whole, 0, chunk_places);
+      at::mm_out(logits, rows, weight_.value.t());
+      with_type(logits.scalar_type(), [&]<typename T>() {
+        cross_entropy<T>(chunk, first_id, std::span(targets.ids).subspan(first, n), loss_weight,
+                         tp_.group, losses.data() + first);
+      });
+      if (!wants_gradient) continue;
+      at::Tensor drows = chunk.drows.narrow(0, 0, n);
+      at::mm_out(drows, logits, weight_.value);
+      partial.index_copy_(0, chunk_places, drows);
+      pass.weight_gradients.add_product(weight_, logits, rows);
+    }
   }
-  if (wants_gradient) {
-    at::Tensor partial = at::zeros_like(whole);
-    partial.index_copy_(0, places, drows);
-    pass.stash.push({reduce_tokens(partial, tp_).wait()});
-  }
+  if (wants_gradient) pass.stash.push({reduce_tokens(partial, tp_).wait()});
   return losses;
 }
 

@@ -29,7 +29,7 @@ STEPS = 12
 TIMEOUT = 600  # Seconds of one block.
 # Pages that explain a command; a page that loses its example is noticed.
 WITH_EXAMPLES = {"README.md", *(f"docs/{page}.md" for page in (
-    "config", "doctor", "export", "generate", "inspect", "launch", "prepare", "report", "score",
+    "bench", "config", "doctor", "export", "generate", "inspect", "launch", "prepare", "report", "score",
     "metrics", "tokenizer", "trace", "train"))}
 
 

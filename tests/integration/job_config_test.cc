@@ -87,7 +87,9 @@ TEST_F(JobConfigTest, TheHeaderTellsModelLayoutBatchScheduleAndMemory) {
          R"(layers by stage \[2, 2\], \d+ threads? a rank\n)"),
         R"(batch \| \d+ rows of 64 tokens, \d+ a microbatch\n)",
         R"(schedule \| 1 steps, cosine to lr 0\.003, warm-up 10%\n)",
-        R"(memory \| weights, gradients and optimizer [\d.]+ [kM]?B on the largest rank\n)"}) {
+        (R"(memory \| parameters [\d.]+ [KM]iB, gradients [\d.]+ [KM]iB, optimizer [\d.]+ )"
+         R"([KM]iB, activations [\d.]+ [KM]iB; )"
+         R"(at most [\d.]+ [KM]iB at a time on the largest rank\n)")}) {
     EXPECT_TRUE(std::regex_search(outcome.out, std::regex("(^|\n)" + line))) << line << outcome.out;
   }
 }

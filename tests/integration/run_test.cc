@@ -34,6 +34,8 @@ TEST_F(RunTest, EveryStepHasOneObjectWithEveryKey) {
       EXPECT_GT(line.at(key), 0) << key;
     }
     EXPECT_GE(line.at("data_wait_seconds"), 0);
+    EXPECT_GT(line.at("goodput"), 0);
+    EXPECT_LT(line.at("goodput"), 1) << "starting takes time";
     double objectives = 0;
     for (const char* name : {"loss_mask", "loss_sentence", "loss_document"}) {
       objectives += line.contains(name) ? 1 : 0;
@@ -110,6 +112,7 @@ TEST_F(RunTest, TensorBoardReadsItsFiles) {
     expect_scalar("train/learning_rate", line, line.at("lr"));
     expect_scalar("speed/tokens_per_second", line, line.at("tokens_per_second"));
     expect_scalar("speed/mfu", line, line.at("mfu"));
+    expect_scalar("speed/goodput", line, line.at("goodput"));
     if (!line.contains("validation")) continue;
     for (const auto& [key, value] : line.at("validation").items()) {
       expect_scalar("validation/" + key, line, value);

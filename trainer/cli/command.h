@@ -18,5 +18,6 @@ void add_score_command(Command root);
 void add_generate_command(Command root);
 void add_report_command(Command root);
 void add_doctor_command(Command root);
+void add_bench_command(Command root);
 
 }  // namespace cloze

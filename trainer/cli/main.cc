@@ -13,8 +13,8 @@
 namespace {
 
 // Commands that may run on many ranks; the others run alone and need no MPI.
-constexpr std::array<std::string_view, 6> kParallelCommands = {"train", "export",   "import",
-                                                               "score", "generate", "doctor"};
+constexpr std::array<std::string_view, 7> kParallelCommands = {
+    "train", "export", "import", "score", "generate", "doctor", "bench"};
 
 // Every rank of a job is given the same command line; the first one tells what is wrong with it.
 void report_usage(int argc, char** argv, const cloze::Error& usage) {
@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
   cloze::add_generate_command(root);
   cloze::add_report_command(root);
   cloze::add_doctor_command(root);
+  cloze::add_bench_command(root);
   cloze::Action action;
   try {
     action = command_line.parse({argv + std::min(argc, 1), argv + argc});

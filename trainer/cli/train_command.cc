@@ -2,7 +2,6 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,10 +9,10 @@
 
 #include "parallel/base/join.h"
 #include "parallel/comm/groups.h"
+#include "trainer/cli/agreed_config.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/job.h"
 #include "trainer/cli/train_arguments.h"
-#include "trainer/config/differences.h"
 #include "trainer/config/load.h"
 #include "trainer/config/rules.h"
 #include "trainer/doctor/cores.h"
@@ -28,24 +27,6 @@ namespace {
 Resume resume_of(const std::string& text) {
   if (text == "strict") return Resume::kStrict;
   return text == "none" ? Resume::kNone : Resume::kAuto;
-}
-
-// "run.seed 8 instead of 7": the first keys in which two serialized configs differ.
-std::string keys_that_differ(const std::string& most, const std::string& other) {
-  constexpr std::size_t kMostKeys = 8;
-  config::Run usual;
-  config::Run unusual;
-  CLOZE_CHECK(usual.ParseFromString(most) && unusual.ParseFromString(other),
-              "a rank's config cannot be read", "all ranks run one build");
-  std::vector<std::string> keys;
-  for (const Difference& difference : find_differences(usual, unusual)) {
-    keys.push_back(str(difference.key, " ", difference.after, " instead of ", difference.before));
-  }
-  if (keys.size() > kMostKeys) {
-    keys.resize(kMostKeys);
-    keys.emplace_back("...");
-  }
-  return join(keys);
 }
 
 // Ranks of two builds would train, and nobody could say what.
@@ -63,21 +44,15 @@ int train(const TrainArguments& arguments) {
     Numerics build;
     together(world, [&] { build = build_of(); });
     require_one_build(world, build);
-    LoadedConfig loaded;
+    const LoadedConfig loaded =
+        agreed_config(world, [&] { return load_for_training(arguments, session.world_size()); });
+    const config::Run& run = loaded.run;
     Numerics numerics;
     int threads = 0;
     together(world, [&] {
-      loaded = load_for_training(arguments, session.world_size());
       numerics = numerics_of_process(build);
-      threads = threads_of(loaded.run.run().threads(), session.local_size());
+      threads = threads_of(run.run().threads(), session.local_size());
     });
-    if (world.rank() == 0) {
-      for (const std::string& notice : loaded.notices) {
-        std::fprintf(stderr, "notice: %s\n", notice.c_str());
-      }
-    }
-    const config::Run& run = loaded.run;
-    require_same(world, run.SerializeAsString(), "config", keys_that_differ);
     require_same(world, arguments.resume + " " + join(arguments.allowed_changes),
                  "--resume or --allow-change");
     session.set_deadline(std::chrono::seconds(run.run().deadline_seconds()));

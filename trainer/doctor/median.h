@@ -7,11 +7,11 @@
 
 namespace cloze {
 
-// The upper one of an even count; of one number at least.
+// The mean of the middle two of an even count; of one number at least.
 inline double median_of(std::vector<double> numbers) {
-  const auto middle = numbers.begin() + std::ssize(numbers) / 2;
-  std::ranges::nth_element(numbers, middle);
-  return *middle;
+  std::ranges::sort(numbers);
+  const auto upper = numbers.begin() + std::ssize(numbers) / 2;
+  return std::ssize(numbers) % 2 == 1 ? *upper : (*upper + *std::prev(upper)) / 2;
 }
 
 }  // namespace cloze

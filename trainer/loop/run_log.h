@@ -28,6 +28,7 @@ struct LoggedStep {
   double step_seconds = 0;
   double flops = 0;              // Of the step.
   double data_wait_seconds = 0;  // Of the step.
+  double goodput = 0;            // Share of the time since start that went into updates.
 };
 
 class RunLog {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "parallel/schedule/schedule.h"
 #include "parallel/trace/trace.h"
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/glm_stage.h"
@@ -10,12 +9,6 @@
 
 namespace cloze {
 namespace {
-
-Schedule schedule_of(const config::Parallel& parallel, std::size_t microbatches) {
-  const int count = static_cast<int>(microbatches);
-  return parallel.schedule() == config::Parallel::gpipe ? gpipe(parallel.pipeline(), count)
-                                                        : one_f_one_b(parallel.pipeline(), count);
-}
 
 // Forward passes alone.
 Schedule forward_schedule(int num_stages, std::size_t microbatches) {
@@ -29,12 +22,13 @@ Schedule forward_schedule(int num_stages, std::size_t microbatches) {
   return schedule;
 }
 
-std::int64_t num_pairs(const Batch& batch) {
-  std::int64_t pairs = 0;
+// What the attention of a batch sees. A token of a sample sees itself, padding sees nothing.
+void count_pairs(const Batch& batch, StepReport& report) {
   for (std::size_t token = 0; token < batch.lo.size(); ++token) {
-    pairs += batch.hi[token] - batch.lo[token];
+    const std::int32_t seen = batch.hi[token] - batch.lo[token];
+    report.positions += seen > 0 ? 1 : 0;
+    report.pairs += seen;
   }
-  return pairs;
 }
 
 void run(const Schedule& schedule, GlmStage& stage, const TrainingState& state) {
@@ -49,9 +43,10 @@ void count_targets(const std::vector<Batch>& batches, const TrainingState& state
   const TraceSpan span(state.trace(), "count targets");
   for (const Batch& batch : batches) {
     report.targets += batch.num_targets();
-    report.pairs += num_pairs(batch);
+    count_pairs(batch, report);
   }
   report.targets = sum_of(*state.groups().data, report.targets);
+  report.positions = sum_of(*state.groups().data, report.positions);
   report.pairs = sum_of(*state.groups().data, report.pairs);
 }
 
@@ -84,6 +79,19 @@ void update_weights(TrainingState& state, double learning_rate, double gradient_
 
 }  // namespace
 
+MicrobatchOptions microbatch_options(const config::Run& run, const Groups& groups) {
+  return {.micro_size = run.batch().micro_size(),
+          .data_rank = groups.at.data,
+          .data_degree = groups.mesh.degrees().data,
+          .token_multiple = groups.mesh.degrees().tensor * groups.mesh.degrees().context};
+}
+
+Schedule training_schedule(const config::Parallel& parallel, std::int64_t num_microbatches) {
+  const int count = static_cast<int>(num_microbatches);
+  return parallel.schedule() == config::Parallel::gpipe ? gpipe(parallel.pipeline(), count)
+                                                        : one_f_one_b(parallel.pipeline(), count);
+}
+
 StepReport train_step(TrainingState& state, std::vector<Batch> batches, double learning_rate) {
   StepReport report;
   report.learning_rate = learning_rate;
@@ -98,7 +106,8 @@ StepReport train_step(TrainingState& state, std::vector<Batch> batches, double l
     const TraceSpan span(state.trace(), "zero gradients");
     state.reducer().begin();
   }
-  const Schedule schedule = schedule_of(state.run().parallel(), batches.size());
+  const Schedule schedule =
+      training_schedule(state.run().parallel(), static_cast<std::int64_t>(batches.size()));
   GlmStage stage(state, std::move(batches), GlmStage::Mode::kTrain,
                  report.loss_scale / static_cast<double>(report.targets));
   run(schedule, stage, state);

@@ -34,13 +34,6 @@ std::string new_run_id() {
   return text;
 }
 
-MicrobatchOptions microbatch_options(const config::Run& run, const Groups& groups) {
-  return {.micro_size = run.batch().micro_size(),
-          .data_rank = groups.at.data,
-          .data_degree = groups.mesh.degrees().data,
-          .token_multiple = groups.mesh.degrees().tensor * groups.mesh.degrees().context};
-}
-
 }  // namespace
 
 Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& signals,
@@ -350,8 +343,10 @@ ExitCode Trainer::run() {
     logged.consumed_tokens = progress_.consumed_tokens;
     logged.step_tokens = plan_->rows(data_step_ - 1).global_size * run_.data().seq_length();
     logged.step_seconds = step_seconds_;
-    logged.flops = step_flops(run_.model(), logged.step_tokens, logged.report);
+    logged.flops = step_flops(run_.model(), logged.report);
     logged.data_wait_seconds = loader_->wait_seconds() - waited;
+    if (!logged.report.skipped) useful_seconds_ += step_seconds_ - logged.data_wait_seconds;
+    logged.goodput = useful_seconds_ / Seconds(Clock::now() - start_).count();
     if (must_validate()) logged.validation = validate();
     log_step(logged);
     const bool stop = is_time_to_stop();
@@ -383,8 +378,7 @@ void Trainer::check_numerics() const {
 }
 
 void Trainer::print_header() {
-  const std::vector<std::string> lines = header_lines(*state_, progress_);
-  for (const std::string& line : lines) log_->console().line(line);
+  for (const std::string& line : header_lines(*state_, progress_)) log_->console().line(line);
 }
 
 }  // namespace cloze

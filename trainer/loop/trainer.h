@@ -95,6 +95,7 @@ class Trainer {
   std::unique_ptr<RunLog> log_;
   double saving_seconds_ = 0;  // Of the last save.
   double step_seconds_ = 0;    // Of the last step.
+  double useful_seconds_ = 0;  // Of all steps that made an update, without waiting for data.
 };
 
 }  // namespace cloze

@@ -13,17 +13,6 @@ StagePart part_of_stage(const config::Run& run, const Groups& groups) {
   return {.layers = cut.at(stage), .first = stage == 0, .last = stage + 1 == cut.size()};
 }
 
-Recompute recompute_of(const config::Parallel& parallel) {
-  switch (parallel.recompute()) {
-    case config::Parallel::selective:
-      return Recompute::kSelective;
-    case config::Parallel::full:
-      return Recompute::kFull;
-    default:
-      return Recompute::kNone;
-  }
-}
-
 // Positions of a row never exceed its length; rows 0 and 1 together stay below twice that.
 std::int64_t max_position(const config::Run& run) { return 2 * run.data().seq_length() + 2; }
 

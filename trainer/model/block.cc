@@ -9,6 +9,17 @@
 
 namespace cloze {
 
+Recompute recompute_of(const config::Parallel& parallel) {
+  switch (parallel.recompute()) {
+    case config::Parallel::selective:
+      return Recompute::kSelective;
+    case config::Parallel::full:
+      return Recompute::kFull;
+    default:
+      return Recompute::kNone;
+  }
+}
+
 Block::Block(ParameterTable& table, BlockOptions options, const RotaryTables* rotary,
              TensorParallel tp)
     : options_(std::move(options)),

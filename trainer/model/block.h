@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "configs/schema/run.pb.h"
 #include "parallel/pass/pass.h"
 #include "trainer/model/attention.h"
 #include "trainer/model/feed_forward.h"
@@ -21,6 +22,8 @@ enum class Recompute : std::uint8_t {
   kSelective,  // Outputs of norms and activations: cheap to make, large to keep.
   kFull,       // Everything but the block's input.
 };
+
+Recompute recompute_of(const config::Parallel& parallel);
 
 struct BlockOptions {
   std::uint32_t layer;
