@@ -1,6 +1,8 @@
 // The backward pass of attention: for each tile of keys, the tiles of queries that see it. The
 // probabilities are made again from lse. A thread owns a query head of a segment, so nothing is
 // added across threads; query heads that share a kv head are summed afterwards, in order.
+#include <memory>
+
 #include "parallel/base/check.h"
 #include "parallel/kernels/attention_tile.h"
 
@@ -121,16 +123,15 @@ void AttentionBackward<T>::run_item(const AttentionItem& item) const {
   const std::int64_t kv_offset = origin * shape.kv_stride + kv_head * head_dim;
   const std::int64_t out_offset = origin * shape.out_stride + item.head * head_dim;
 
-  const std::int64_t rows = in_place<P, T>(head_dim) ? 0 : tokens * width;
-  Scratch<A, Set> scratch(4 * rows + tokens * width + 2 * tiles * kTile + 4 * kTile * width +
+  Scratch<A, Set> scratch(5 * tokens * width + 2 * tiles * kTile + 4 * kTile * width +
                           2 * kTile * kTile);
-  const auto rows_at = [&](const T* from, std::int64_t stride) {
-    return rows_of_head<Set>(from, stride, tokens, head_dim, scratch.take(rows));
+  const auto rows_at = [&](const T* from, std::int64_t stride, RowUse use) {
+    return rows_of_head<Set>(from, stride, tokens, head_dim, use, scratch.take(tokens * width));
   };
-  const HeadRows<A> queries = rows_at(q + q_offset, shape.q_stride);
-  const HeadRows<A> keys = rows_at(k + kv_offset, shape.kv_stride);
-  const HeadRows<A> values = rows_at(v + kv_offset, shape.kv_stride);
-  const HeadRows<A> outputs = rows_at(dout + out_offset, shape.out_stride);
+  const HeadRows<A> queries = rows_at(q + q_offset, shape.q_stride, RowUse::kRightFactor);
+  const HeadRows<A> keys = rows_at(k + kv_offset, shape.kv_stride, RowUse::kRightFactor);
+  const HeadRows<A> values = rows_at(v + kv_offset, shape.kv_stride, RowUse::kOther);
+  const HeadRows<A> outputs = rows_at(dout + out_offset, shape.out_stride, RowUse::kRightFactor);
   A* dq_sums = scratch.take(tokens * width);
   A* delta = scratch.take(tiles * kTile);
   A* finite_lse = scratch.take(tiles * kTile);
@@ -251,15 +252,16 @@ void attention_backward(const AttentionShape& shape, const T* dout, const T* q, 
       attention_items(attention_segments(lo, hi, shape.tokens), shape.heads, /*queries=*/0);
   const bool shared = shape.heads != shape.kv_heads;
   const std::int64_t size = shared ? shape.heads * shape.tokens * shape.head_dim : 0;
-  std::vector<Accumulator<T>> dk_parts(size);
-  std::vector<Accumulator<T>> dv_parts(size);
+  // Every element is written before it is read.
+  const auto dk_parts = std::make_unique_for_overwrite<Accumulator<T>[]>(size);
+  const auto dv_parts = std::make_unique_for_overwrite<Accumulator<T>[]>(size);
   run_parallel(AttentionBackward<T>{shape, dout, q, k, v, out, lse, lo, hi, dropout, limit,
-                                    items.data(), dq, dk, dv, shared ? dk_parts.data() : nullptr,
-                                    shared ? dv_parts.data() : nullptr},
+                                    items.data(), dq, dk, dv, shared ? dk_parts.get() : nullptr,
+                                    shared ? dv_parts.get() : nullptr},
                static_cast<std::int64_t>(items.size()), 1);
   if (!shared) return;
-  run_parallel(SumHeads<T>{shape, dk_parts.data(), dk}, shape.tokens, 16);
-  run_parallel(SumHeads<T>{shape, dv_parts.data(), dv}, shape.tokens, 16);
+  run_parallel(SumHeads<T>{shape, dk_parts.get(), dk}, shape.tokens, 16);
+  run_parallel(SumHeads<T>{shape, dv_parts.get(), dv}, shape.tokens, 16);
 }
 
 #define CLOZE_INSTANTIATE(T)                                                                      \

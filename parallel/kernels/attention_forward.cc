@@ -130,18 +130,18 @@ void AttentionForward<T>::run_item(const AttentionItem& item) const {
   const std::int64_t last_tile = (seen.max_hi - origin + kTile - 1) / kTile;
   const std::int64_t first_key = origin + first_tile * kTile;
   const std::int64_t num_keys = seen.max_hi - first_key;
-  const bool copies = !in_place<P, T>(head_dim);
   const std::int64_t kv_head = item.head / (shape.heads / shape.kv_heads);
   const std::int64_t kv_offset = first_key * shape.kv_stride + kv_head * head_dim;
-  const std::int64_t key_rows = copies ? num_keys * width : 0;
-  const std::int64_t query_rows = copies ? kTile * width : 0;
-  Scratch<A, Set> scratch(2 * key_rows + query_rows + (last_tile - first_tile) * kTile * width +
-                          kTile * (kTile + width + 2));
-  const HeadRows<A> keys =
-      rows_of_head<Set>(k + kv_offset, shape.kv_stride, num_keys, head_dim, scratch.take(key_rows));
-  const HeadRows<A> values =
-      rows_of_head<Set>(v + kv_offset, shape.kv_stride, num_keys, head_dim, scratch.take(key_rows));
-  A* query_copy = scratch.take(query_rows);
+  Scratch<A, Set> scratch((2 * num_keys + kTile) * width +
+                          (last_tile - first_tile) * kTile * width + kTile * (kTile + width + 2));
+  const HeadRows<A> keys = rows_of_head<Set>(k + kv_offset, shape.kv_stride, num_keys, head_dim,
+                                             RowUse::kOther, scratch.take(num_keys * width));
+  // A single tile of queries, as in generating, reads the values once: a copy would cost more.
+  const bool read_again = item.last_query - item.first_query > kTile;
+  const HeadRows<A> values = rows_of_head<Set>(v + kv_offset, shape.kv_stride, num_keys, head_dim,
+                                               read_again ? RowUse::kRightFactor : RowUse::kOther,
+                                               scratch.take(num_keys * width));
+  A* query_copy = scratch.take(kTile * width);
   A* transposed = scratch.take((last_tile - first_tile) * kTile * width);
   for (std::int64_t j = first_tile; j < last_tile; ++j) {
     const std::int64_t at = (j - first_tile) * kTile;
@@ -159,7 +159,7 @@ void AttentionForward<T>::run_item(const AttentionItem& item) const {
     const AttentionBounds bounds = bounds_of<Set>(lo, hi, tile.first, tile.first + tile.count);
     const HeadRows<A> queries =
         rows_of_head<Set>(q + tile.first * shape.q_stride + item.head * head_dim, shape.q_stride,
-                          tile.count, head_dim, query_copy);
+                          tile.count, head_dim, RowUse::kOther, query_copy);
     for (std::int64_t i = 0; i < kTile * width; i += P::kLanes) store(tile.sums + i, P(0));
     for (std::int64_t i = 0; i < kTile; ++i) {
       tile.largest[i] = -__builtin_inf();

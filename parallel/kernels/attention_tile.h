@@ -52,19 +52,24 @@ struct HeadRows {
   const A* row(std::int64_t i) const { return data + i * stride; }
 };
 
+// What rows are read for. The right factor of a product is read a pack of each row after the other:
+// rows that lie 2 KiB apart, as those of one head do, would drive each other out of the cache.
+enum class RowUse { kOther, kRightFactor };
+
 // Whether a head's rows serve as they lie, without a copy.
 template <class P, class T>
-constexpr bool in_place(std::int64_t head_dim) {
-  return std::is_same_v<T, typename P::Value> && head_dim % P::kLanes == 0;
+constexpr bool in_place(std::int64_t stride, std::int64_t head_dim, RowUse use) {
+  return std::is_same_v<T, typename P::Value> && head_dim % P::kLanes == 0 &&
+         (use == RowUse::kOther || stride == head_dim);
 }
 
 // Rows [0, count) at `from`; copied to `copy` [count, padded head_dim] unless in_place.
 template <class Set, class T>
 HeadRows<Accumulator<T>> rows_of_head(const T* from, std::int64_t stride, std::int64_t count,
-                                      std::int64_t head_dim, Accumulator<T>* copy) {
+                                      std::int64_t head_dim, RowUse use, Accumulator<T>* copy) {
   using P = Pack<Accumulator<T>, Set>;
   if constexpr (std::is_same_v<T, Accumulator<T>>) {
-    if (in_place<P, T>(head_dim)) return {from, stride};
+    if (in_place<P, T>(stride, head_dim, use)) return {from, stride};
   }
   const std::int64_t width = padded<P>(head_dim);
   for (std::int64_t i = 0; i < count; ++i) {

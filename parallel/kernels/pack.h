@@ -26,9 +26,10 @@ struct Pack {
   Floats part[kParts];
 
   Pack() = default;
-  // The same value in every lane.
+  // The same value in every lane. Taking zero away leaves every value as it is, so the compiler
+  // emits a broadcast alone; adding it would not leave -0.
   [[gnu::always_inline]] explicit Pack(A value) {
-    for (Floats& each : part) each = Floats{} + value;
+    for (Floats& each : part) each = value - Floats{};
   }
 
   [[gnu::always_inline]] friend Pack operator+(Pack a, Pack b) {
