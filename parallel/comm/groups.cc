@@ -17,6 +17,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/comm/launched_task.h"
+#include "parallel/comm/process_memory.h"
 
 namespace cloze {
 namespace {
@@ -170,6 +171,12 @@ void hide_unconnected_hosts() {
   // What srun --mpi=pmix and --mpi=pmi2 set.
   if (environment("PMIX_NAMESPACE") != nullptr || environment("PMI_FD") != nullptr) return;
   unsetenv("SLURM_NODELIST");  // NOLINT(concurrency-mt-unsafe)
+}
+
+void choose_copies_between_ranks() {
+  constexpr const char* kWay = "OMPI_MCA_btl_vader_single_copy_mechanism";
+  if (launched_tasks() <= 1 || environment(kWay) != nullptr || can_read_other_processes()) return;
+  setenv(kWay, "none", /*overwrite=*/0);  // NOLINT(concurrency-mt-unsafe)
 }
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {

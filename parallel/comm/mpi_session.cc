@@ -41,6 +41,7 @@ MpiSession::MpiSession(int& argc, char**& argv)
   MPI_Initialized(&initialized);
   CLOZE_CHECK(initialized == 0, "MPI was started before", "make one MpiSession, in main()");
   hide_unconnected_hosts();
+  choose_copies_between_ranks();
   int thread_level = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &thread_level), "MPI_Init_thread");
   CLOZE_REQUIRE(thread_level >= MPI_THREAD_FUNNELED, ExitCode::kUsage,

@@ -36,8 +36,6 @@ std::vector<Option> options_for(const RankPlacement& placement) {
       // Between machines it must choose, or it would miss the fast one.
       {placement.one_machine, {"--mca", "pml", "ob1"}, {"--mca", "pml", "ob1"}},
       {placement.one_machine, {"--mca", "btl", "self,vader,tcp"}, {"--mca", "btl", "self,sm,tcp"}},
-      // Reading another process's memory needs rights that containers withhold; 5 finds that out.
-      {placement.one_machine, {"--mca", "btl_vader_single_copy_mechanism", "none"}, {}},
   };
 }
 
