@@ -38,7 +38,7 @@ bool is_locked(const RunRecord& record) {
 std::vector<Range> stages_of(const RunRecord& record) {
   if (!record.config || !record.degrees) return {};
   if (record.config->parallel().pipeline() != record.degrees->pipeline) return {};
-  return cut_stages(record.config->model(), record.config->parallel());
+  return cut_stages(*record.config);
 }
 
 int run(const ReportArguments& arguments) {

@@ -19,7 +19,7 @@ namespace {
 
 std::string stages_text(const config::Run& run) {
   std::string text;
-  for (const Range& layers : cut_stages(run.model(), run.parallel())) {
+  for (const Range& layers : cut_stages(run)) {
     text += str(text.empty() ? "" : ", ", layers.count());
   }
   return text;

@@ -8,7 +8,7 @@ namespace cloze {
 namespace {
 
 StagePart part_of_stage(const config::Run& run, const Groups& groups) {
-  const std::vector<Range> cut = cut_stages(run.model(), run.parallel());
+  const std::vector<Range> cut = cut_stages(run);
   const auto stage = static_cast<std::size_t>(groups.at.pipeline);
   return {.layers = cut.at(stage), .first = stage == 0, .last = stage + 1 == cut.size()};
 }

@@ -7,18 +7,38 @@
 
 namespace cloze {
 
-LayerCosts layer_costs(const config::Model& model) {
+namespace {
+
+// Share of the positions that have a target, about: what the head computes of.
+double target_share(const config::Objective& objective) {
+  if (objective.kind() == config::Objective::causal) return 1;
+  // A [MASK] span has one target more than tokens.
+  const double spans = objective.mask_ratio() * (1 + 1 / objective.span_mean());
+  const double documents = (1 + objective.document_min_ratio()) / 2;
+  return std::min(1.0, objective.span_share() * spans +
+                           objective.sentence_share() * objective.sentence_ratio() +
+                           objective.document_share() * documents);
+}
+
+}  // namespace
+
+LayerCosts layer_costs(const config::Run& run) {
+  const config::Model& model = run.model();
   const auto hidden = static_cast<double>(model.hidden_size());
   const auto head_dim = static_cast<double>(model.head_dim());
   const auto heads = static_cast<double>(model.num_attention_heads());
   const auto kv_heads = static_cast<double>(model.num_key_value_heads());
   const auto inner = static_cast<double>(model.intermediate_size());
   const double matrices = model.family() == config::Model::glm2021 ? 2 : 3;
-  // Multiplications of the matrices; the head sees the tokens with a target alone, about a
-  // quarter in blank infilling.
-  return {.layer = 2 * hidden * head_dim * (heads + kv_heads) + matrices * hidden * inner,
+  // A token without a target sees those without; one with a target sees them and the earlier
+  // targets.
+  const double targets = target_share(run.objective());
+  const double seen =
+      static_cast<double>(run.data().seq_length()) * (1 - targets + targets * targets / 2);
+  return {.layer = 2 * hidden * head_dim * (heads + kv_heads) + matrices * hidden * inner +
+                   2 * heads * head_dim * seen,
           .embedding = 2 * hidden,
-          .head = 0.25 * hidden * static_cast<double>(model.vocab_size())};
+          .head = targets * hidden * static_cast<double>(model.vocab_size())};
 }
 
 std::vector<Range> cut_by_cost(std::int64_t num_layers, int num_stages, const LayerCosts& costs) {
@@ -57,9 +77,11 @@ std::vector<Range> cut_by_cost(std::int64_t num_layers, int num_stages, const La
   return ranges;
 }
 
-std::vector<Range> cut_stages(const config::Model& model, const config::Parallel& parallel) {
+std::vector<Range> cut_stages(const config::Run& run) {
+  const config::Model& model = run.model();
+  const config::Parallel& parallel = run.parallel();
   if (parallel.stage_layers_size() == 0) {
-    return cut_by_cost(model.num_hidden_layers(), parallel.pipeline(), layer_costs(model));
+    return cut_by_cost(model.num_hidden_layers(), parallel.pipeline(), layer_costs(run));
   }
   std::vector<Range> ranges;
   std::int64_t first = 0;

@@ -66,16 +66,41 @@ TEST(StageCutTest, AHeavyHeadTakesLayersFromTheLastStage) {
             (std::vector<std::int64_t>{7, 1}));
 }
 
-TEST(StageCutTest, GivenLayersAreTaken) {
-  config::Model model;
+// Eight layers of 2.8 M elements below a head of 16.4 M.
+config::Run small_layers_below_a_large_head() {
+  config::Run run;
+  config::Model& model = *run.mutable_model();
   model.set_num_hidden_layers(8);
-  config::Parallel parallel;
-  parallel.set_pipeline(2);
-  parallel.add_stage_layers(7);
-  parallel.add_stage_layers(1);
-  EXPECT_EQ(counts(cut_stages(model, parallel)), (std::vector<std::int64_t>{7, 1}));
-  parallel.set_stage_layers(1, 2);
-  EXPECT_THROW(cut_stages(model, parallel), Error);
+  model.set_hidden_size(512);
+  model.set_num_attention_heads(8);
+  model.set_num_key_value_heads(2);
+  model.set_head_dim(64);
+  model.set_intermediate_size(1376);
+  model.set_vocab_size(32000);
+  run.mutable_parallel()->set_pipeline(2);
+  return run;
+}
+
+TEST(StageCutTest, TheHeadCostsWhatTheTargetsOfTheObjectiveMakeItCost) {
+  config::Run run = small_layers_below_a_large_head();
+  run.mutable_objective()->set_kind(config::Objective::causal);
+  EXPECT_EQ(counts(cut_stages(run)), (std::vector<std::int64_t>{7, 1}));
+  EXPECT_DOUBLE_EQ(layer_costs(run).head, 512.0 * 32000);
+  run.mutable_objective()->set_kind(config::Objective::blank_infilling);
+  EXPECT_EQ(counts(cut_stages(run)), (std::vector<std::int64_t>{5, 3}));
+  // Half spans of 15 %, a fifth sentences of 15 %, the rest documents of 75 %.
+  EXPECT_NEAR(layer_costs(run).head, (0.1 + 0.03 + 0.225) * 512 * 32000, 1);
+}
+
+TEST(StageCutTest, GivenLayersAreTaken) {
+  config::Run run;
+  run.mutable_model()->set_num_hidden_layers(8);
+  run.mutable_parallel()->set_pipeline(2);
+  run.mutable_parallel()->add_stage_layers(7);
+  run.mutable_parallel()->add_stage_layers(1);
+  EXPECT_EQ(counts(cut_stages(run)), (std::vector<std::int64_t>{7, 1}));
+  run.mutable_parallel()->set_stage_layers(1, 2);
+  EXPECT_THROW(cut_stages(run), Error);
 }
 
 TEST(StageCutTest, FewerLayersThanStagesAreRefused) {
