@@ -124,3 +124,23 @@ function(cloze_module folder)
   list(JOIN arg_DEPS " " edges)
   file(APPEND "${CLOZE_LAYERS_FILE}" "${folder}: ${edges}\n")
 endfunction()
+
+# cloze_emulate_kernels(<folder>): compiles the folder's *.cu as C++ for its emulator, so that its
+# tests run them on the CPU, along with the checks that a GPU's test program makes. CUDA's own
+# compiler is not needed; scripts/gpu_check uses it.
+function(cloze_emulate_kernels folder)
+  cloze_target_name(${folder} target)
+  if(NOT TARGET ${target}_test)
+    return()
+  endif()
+  file(GLOB kernels CONFIGURE_DEPENDS "${folder}/*.cu")
+  file(GLOB checks CONFIGURE_DEPENDS "tests/device/*.cc")
+  list(FILTER checks EXCLUDE REGEX "/main\\.cc$")
+  add_library(${target}_emulated STATIC ${kernels} ${checks})
+  set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+  # GCC 12 makes a fused instruction of a * b -+ c * d where it vectorises straight code, even
+  # with -ffp-contract=off.
+  target_compile_options(${target}_emulated PRIVATE ${CLOZE_WARNINGS} -fno-tree-slp-vectorize)
+  target_link_libraries(${target}_emulated PUBLIC ${target})
+  target_link_libraries(${target}_test PRIVATE ${target}_emulated)
+endfunction()

@@ -5,6 +5,15 @@
 #include <cstdint>
 #include <string_view>
 
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+// Of functions that run on the CPU and on the GPU.
+#define CLOZE_HD __host__ __device__
+#else
+#define CLOZE_HD
+#endif
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -54,15 +63,19 @@ struct BFloat16 {
   std::uint16_t bits = 0;
 
   BFloat16() = default;
-  explicit BFloat16(float value) {
+  CLOZE_HD explicit BFloat16(float value) {
+#ifdef __CUDA_ARCH__
+    bits = __bfloat16_as_ushort(__float2bfloat16_rn(value));  // One instruction.
+#else
     const auto raw = std::bit_cast<std::uint32_t>(value);
     if ((raw & 0x7fffffffU) > 0x7f800000U) {
       bits = static_cast<std::uint16_t>((raw >> 16) | 0x0040U);
       return;
     }
     bits = static_cast<std::uint16_t>((raw + 0x7fffU + ((raw >> 16) & 1U)) >> 16);
+#endif
   }
-  explicit operator float() const {
+  CLOZE_HD explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
 };
@@ -72,10 +85,15 @@ struct Float16 {
   std::uint16_t bits = 0;
 
   Float16() = default;
+#ifdef __CUDACC__  // CUDA's compiler does not know _Float16.
+  CLOZE_HD explicit Float16(float value) : bits(__half_as_ushort(__float2half_rn(value))) {}
+  CLOZE_HD explicit operator float() const { return __half2float(__ushort_as_half(bits)); }
+#else
   explicit Float16(float value) {
     bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
   }
   explicit operator float() const { return static_cast<float>(std::bit_cast<_Float16>(bits)); }
+#endif
 };
 
 }  // namespace cloze

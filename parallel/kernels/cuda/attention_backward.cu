@@ -1,0 +1,300 @@
+// The backward pass of attention on the ordinary arithmetic units. The probabilities are made
+// again from lse, twice: once by the owners of the keys, which loop over the queries of all heads
+// that share them and write dk and dv, and once by the owners of the queries, which write dq.
+#include "parallel/kernels/cuda/attention.h"
+#include "parallel/kernels/cuda/attention_tensor.h"
+#include "parallel/kernels/cuda/attention_tile.h"
+
+namespace cloze::cuda {
+namespace {
+
+// As large as registers and the shared memory of every GPU allow.
+template <class T, int kHeadDim>
+constexpr int kBackwardTile = std::is_same_v<T, double> ? (kHeadDim <= 128 ? 32 : 16)
+                                                        : (kHeadDim <= 64 ? 64 : 32);
+
+template <class Tile>
+constexpr std::size_t kBackwardShared =
+    (4 * Tile::kTileSize + 2 * Tile::kScoresSize) * Tile::kElementBytes;
+
+// delta [heads, tokens] = sum over channels of out * dout; a warp has a token of a head.
+template <class T>
+__global__ void __launch_bounds__(kTileBlock)
+    delta_kernel(const AttentionShape shape, const T* out, const T* dout, Accumulator<T>* delta) {
+  using A = Accumulator<T>;
+  const std::int64_t warps = std::int64_t{gridDim.x} * (kTileBlock / 32);
+  for (std::int64_t i = std::int64_t{blockIdx.x} * (kTileBlock / 32) + threadIdx.x / 32;
+       i < shape.tokens * shape.heads; i += warps) {
+    const std::int64_t head = i % shape.heads;
+    const std::int64_t token = i / shape.heads;
+    const std::int64_t offset = token * shape.out_stride + head * shape.head_dim;
+    A sum = 0;
+    for (std::int64_t d = threadIdx.x % 32; d < shape.head_dim; d += 32) {
+      sum = multiply_add(static_cast<A>(out[offset + d]), static_cast<A>(dout[offset + d]), sum);
+    }
+    sum = combine_warp(sum, Add{});
+    if (threadIdx.x % 32 == 0) delta[head * shape.tokens + token] = sum;
+  }
+}
+
+// bounds [tiles]; a warp has a tile.
+__global__ void __launch_bounds__(kTileBlock)
+    bounds_kernel(const std::int32_t* lo, const std::int32_t* hi, std::int64_t tokens,
+                  std::int64_t tile, IntervalBounds* bounds, std::int64_t tiles) {
+  const std::int64_t warps = std::int64_t{gridDim.x} * (kTileBlock / 32);
+  for (std::int64_t i = std::int64_t{blockIdx.x} * (kTileBlock / 32) + threadIdx.x / 32; i < tiles;
+       i += warps) {
+    const IntervalBounds of_tile = bounds_of_queries(lo, hi, i * tile, tile, tokens);
+    if (threadIdx.x % 32 == 0) bounds[i] = of_tile;
+  }
+}
+
+// Two tiles of scores: the probabilities after dropout, and the gradients of q k^T. From tiles of
+// queries, keys, values and dout; each thread writes its own part of both.
+template <class Tile, class T>
+__device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t head,
+                                     std::int64_t first_query, std::int64_t first_key,
+                                     const Accumulator<T>* queries, const Accumulator<T>* keys,
+                                     const Accumulator<T>* values, const Accumulator<T>* douts,
+                                     Accumulator<T>* weights, Accumulator<T>* slopes) {
+  using A = Accumulator<T>;
+  constexpr int kRows = Tile::kRows;
+  const AttentionShape& shape = call.forward.shape;
+  const A scale = static_cast<A>(shape.scale);
+  const std::int64_t my_query = first_query + threadIdx.x / 16 * kRows;
+  const std::int64_t my_key = first_key + threadIdx.x % 16;
+  A scores[kRows][kRows];
+  multiply_rows<Tile>(scores, queries, keys);
+  CLOZE_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    const std::int64_t query = my_query + i;
+    const KeyInterval seen = interval_of(call.forward.lo, call.forward.hi, query, shape.tokens);
+    const A lse = seen.hi == 0 ? A{0} : call.lse[head * shape.tokens + query];
+    CLOZE_UNROLL
+    for (int j = 0; j < kRows; ++j) {
+      scores[i][j] =
+          seen.contains(my_key + 16 * j) ? exponential(scores[i][j] * scale - lse) : A{0};
+    }
+  }
+  store_scores<Tile>(weights, scores);
+  multiply_rows<Tile>(scores, douts, values);
+  store_scores<Tile>(slopes, scores);
+  CLOZE_UNROLL_BY(1)
+  for (int i = 0; i < kRows; ++i) {
+    const std::int64_t query = my_query + i;
+    const A delta = query < shape.tokens ? call.delta[head * shape.tokens + query] : A{0};
+    CLOZE_UNROLL_BY(1)
+    for (int j = 0; j < kRows; ++j) {
+      const int at = static_cast<int>(threadIdx.x / 16 * kRows + i) * Tile::kScoreStride +
+                     static_cast<int>(threadIdx.x % 16) + 16 * j;
+      const A probability = weights[at];
+      A factor = 1;
+      if (call.forward.keep_scale != 0 && probability != 0) {
+        factor = keep_factor(call.forward, head, query, my_key + 16 * j);
+      }
+      slopes[at] = probability * (slopes[at] * factor - delta) * scale;
+      weights[at] = probability * factor;
+    }
+  }
+}
+
+template <class T, class Tile>
+__global__ void __launch_bounds__(kTileBlock)
+    key_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
+  using A = Accumulator<T>;
+  constexpr int kTile = Tile::kTokens;
+  CLOZE_DYNAMIC_SHARED(shared);
+  A* const keys = reinterpret_cast<A*>(shared);
+  A* const values = keys + Tile::kTileSize;
+  A* const queries = values + Tile::kTileSize;
+  A* const douts = queries + Tile::kTileSize;
+  A* const weights = douts + Tile::kTileSize;
+  A* const slopes = weights + Tile::kScoresSize;
+  const AttentionCall<T>& forward = call.forward;
+  const AttentionShape& shape = forward.shape;
+  const std::int64_t group = shape.heads / shape.kv_heads;
+  const std::int64_t kv_head = blockIdx.x % shape.kv_heads;
+  const std::int64_t first_key = blockIdx.x / shape.kv_heads * kTile;
+  const std::int64_t kv_offset = kv_head * shape.head_dim;
+  A dk[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
+  A dv[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
+  load_tile<Tile>(keys, forward.k + kv_offset, shape.kv_stride, first_key, shape.tokens,
+                  shape.head_dim, forward.vectors);
+  load_tile<Tile>(values, forward.v + kv_offset, shape.kv_stride, first_key, shape.tokens,
+                  shape.head_dim, forward.vectors);
+  for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    const std::int64_t offset = head * shape.head_dim;
+    for (std::int64_t query = 0; query < shape.tokens; query += kTile) {
+      if (!call.bounds[query / kTile].meets(first_key, first_key + kTile)) continue;
+      __syncthreads();  // The last tile's products are done.
+      load_tile<Tile>(queries, forward.q + offset, shape.q_stride, query, shape.tokens,
+                      shape.head_dim, forward.vectors);
+      load_tile<Tile>(douts, call.dout + offset, shape.out_stride, query, shape.tokens,
+                      shape.head_dim, forward.vectors);
+      __syncthreads();
+      differentiate<Tile>(call, head, query, first_key, queries, keys, values, douts, weights,
+                          slopes);
+      __syncthreads();
+      add_product<Tile, true>(dv, weights, douts);
+      add_product<Tile, true>(dk, slopes, queries);
+    }
+  }
+  CLOZE_UNROLL
+  for (int i = 0; i < Tile::kRows; ++i) {
+    const std::int64_t key = first_key + threadIdx.x / 16 * Tile::kRows + i;
+    if (key >= shape.tokens) continue;
+    store_sums<Tile>(call.dk + key * shape.kv_stride + kv_offset, dk[i], A{1}, shape.head_dim);
+    store_sums<Tile>(call.dv + key * shape.kv_stride + kv_offset, dv[i], A{1}, shape.head_dim);
+  }
+}
+
+template <class T, class Tile>
+__global__ void __launch_bounds__(kTileBlock)
+    query_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
+  using A = Accumulator<T>;
+  constexpr int kTile = Tile::kTokens;
+  CLOZE_DYNAMIC_SHARED(shared);
+  A* const keys = reinterpret_cast<A*>(shared);
+  A* const values = keys + Tile::kTileSize;
+  A* const queries = values + Tile::kTileSize;
+  A* const douts = queries + Tile::kTileSize;
+  A* const weights = douts + Tile::kTileSize;
+  A* const slopes = weights + Tile::kScoresSize;
+  const AttentionCall<T>& forward = call.forward;
+  const AttentionShape& shape = forward.shape;
+  const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
+  const std::int64_t tile = tiles - 1 - blockIdx.x / shape.heads;  // The longest first.
+  const std::int64_t first_query = tile * kTile;
+  const std::int64_t head = blockIdx.x % shape.heads;
+  const std::int64_t offset = head * shape.head_dim;
+  const std::int64_t kv_offset = head / (shape.heads / shape.kv_heads) * shape.head_dim;
+  const IntervalBounds bounds = call.bounds[tile];
+  A dq[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
+  load_tile<Tile>(queries, forward.q + offset, shape.q_stride, first_query, shape.tokens,
+                  shape.head_dim, forward.vectors);
+  load_tile<Tile>(douts, call.dout + offset, shape.out_stride, first_query, shape.tokens,
+                  shape.head_dim, forward.vectors);
+  for (std::int64_t key = bounds.min_lo / kTile * kTile; key < bounds.max_hi; key += kTile) {
+    __syncthreads();  // The last tile's product is done.
+    load_tile<Tile>(keys, forward.k + kv_offset, shape.kv_stride, key, shape.tokens, shape.head_dim,
+                    forward.vectors);
+    load_tile<Tile>(values, forward.v + kv_offset, shape.kv_stride, key, shape.tokens,
+                    shape.head_dim, forward.vectors);
+    __syncthreads();
+    differentiate<Tile>(call, head, first_query, key, queries, keys, values, douts, weights,
+                        slopes);
+    __syncthreads();
+    add_product<Tile, false>(dq, slopes, keys);
+  }
+  CLOZE_UNROLL
+  for (int i = 0; i < Tile::kRows; ++i) {
+    const std::int64_t query = first_query + threadIdx.x / 16 * Tile::kRows + i;
+    if (query >= shape.tokens) continue;
+    store_sums<Tile>(call.dq + query * shape.q_stride + offset, dq[i], A{1}, shape.head_dim);
+  }
+}
+
+constexpr std::int64_t kSmallestTile = 16;
+
+// Where things lie in the workspace, in bytes; the bounds at 0.
+struct WorkspaceLayout {
+  std::int64_t delta;
+  std::int64_t parts;
+  std::int64_t bytes;
+};
+
+template <class T>
+WorkspaceLayout layout_of(const AttentionShape& shape) {
+  constexpr auto kSize = static_cast<std::int64_t>(sizeof(Accumulator<T>));
+  const std::int64_t tiles = (shape.tokens + kSmallestTile - 1) / kSmallestTile;
+  WorkspaceLayout layout{};
+  layout.delta = tiles * static_cast<std::int64_t>(sizeof(IntervalBounds));
+  layout.parts = layout.delta + (shape.heads * shape.tokens * kSize + 15) / 16 * 16;
+  layout.bytes = layout.parts;
+  const bool on_tensor_cores = sizeof(T) == 2 && (shape.head_dim == 64 || shape.head_dim == 128);
+  if (on_tensor_cores && num_head_parts(shape) > 1) {
+    layout.bytes +=
+        2 * num_head_parts(shape) * shape.tokens * shape.kv_heads * shape.head_dim * kSize;
+  }
+  return layout;
+}
+
+template <class T, int kHeadDim>
+void run_backward(const BackwardCall<T>& call, IntervalBounds* bounds, Stream stream) {
+  constexpr int kTile = kBackwardTile<T, kHeadDim>;
+  using Tile = TileShape<T, kHeadDim, kTile>;
+  const AttentionShape& shape = call.forward.shape;
+  const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
+  CLOZE_LAUNCH(&bounds_kernel, grid_of((tiles + 7) / 8), kTileBlock, 0, stream, call.forward.lo,
+               call.forward.hi, shape.tokens, std::int64_t{kTile}, bounds, tiles);
+  auto* const of_keys = &key_gradient_kernel<T, Tile>;
+  allow_shared(of_keys, kBackwardShared<Tile>);
+  CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads), kTileBlock,
+               kBackwardShared<Tile>, stream, call);
+  auto* const of_queries = &query_gradient_kernel<T, Tile>;
+  allow_shared(of_queries, kBackwardShared<Tile>);
+  CLOZE_LAUNCH(of_queries, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
+               kBackwardShared<Tile>, stream, call);
+}
+
+}  // namespace
+
+template <class T>
+std::int64_t attention_backward_workspace(const AttentionShape& shape) {
+  return layout_of<T>(shape).bytes;
+}
+
+template <class T>
+void attention_backward(const AttentionShape& shape, const T* dout, const T* q, const T* k,
+                        const T* v, const T* out, const Accumulator<T>* lse, const std::int32_t* lo,
+                        const std::int32_t* hi, const AttentionDropout* dropout, T* dq, T* dk,
+                        T* dv, void* workspace, Stream stream) {
+  BackwardCall<T> call{};
+  call.forward = attention_call(shape, q, k, v, lo, hi, dropout);
+  CLOZE_CHECK(shape.kv_tokens == 0, "the backward pass was given a cache of keys",
+              "a cache is for generating alone");
+  if (shape.tokens == 0 || shape.heads == 0) return;
+  call.forward.vectors = call.forward.vectors && vectors_fit<T>(shape.out_stride, {dout});
+  const WorkspaceLayout layout = layout_of<T>(shape);
+  auto* const bytes = static_cast<unsigned char*>(workspace);
+  auto* const bounds = reinterpret_cast<IntervalBounds*>(bytes);
+  auto* const delta = reinterpret_cast<Accumulator<T>*>(bytes + layout.delta);
+  call.dout = dout;
+  call.lse = lse;
+  call.delta = delta;
+  call.bounds = bounds;
+  call.parts = reinterpret_cast<Accumulator<T>*>(bytes + layout.parts);
+  call.dq = dq;
+  call.dk = dk;
+  call.dv = dv;
+  CLOZE_LAUNCH(&delta_kernel<T>, grid_of((shape.tokens * shape.heads + 7) / 8), kTileBlock, 0,
+               stream, shape, out, dout, delta);
+  if constexpr (sizeof(T) == 2) {
+    const bool fits = fits_tensor_cores(call.forward, dout) &&
+                      vectors_fit<T>(shape.q_stride, {dq}) &&
+                      vectors_fit<T>(shape.kv_stride, {dk, dv});
+    if (fits) {
+      const std::int64_t tensor_tiles = (shape.tokens + kTensorQueries - 1) / kTensorQueries;
+      CLOZE_LAUNCH(&bounds_kernel, grid_of((tensor_tiles + 7) / 8), kTileBlock, 0, stream, lo, hi,
+                   shape.tokens, kTensorQueries, bounds, tensor_tiles);
+      attention_backward_tensor(call, stream);
+      return;
+    }
+  }
+  with_head_dim(shape.head_dim,
+                [&](auto head_dim) { run_backward<T, head_dim.value>(call, bounds, stream); });
+}
+
+#define CLOZE_INSTANTIATE(T)                                                                      \
+  template std::int64_t attention_backward_workspace<T>(const AttentionShape&);                   \
+  template void attention_backward(const AttentionShape&, const T*, const T*, const T*, const T*, \
+                                   const T*, const Accumulator<T>*, const std::int32_t*,          \
+                                   const std::int32_t*, const AttentionDropout*, T*, T*, T*,      \
+                                   void*, Stream)
+CLOZE_INSTANTIATE(double);
+CLOZE_INSTANTIATE(float);
+CLOZE_INSTANTIATE(BFloat16);
+CLOZE_INSTANTIATE(Float16);
+#undef CLOZE_INSTANTIATE
+
+}  // namespace cloze::cuda

@@ -1,0 +1,96 @@
+// The language that kernels are written in. CUDA's compiler makes GPU code of a .cu file; any
+// other C++ compiler makes code that emulator.h runs on the CPU, for the tests.
+//
+// Rules that keep both possible: every kernel is launched by CLOZE_LAUNCH, shared memory comes
+// from the two macros below, blocks are one-dimensional and of whole warps, every lane of a warp
+// takes part in its shuffles, and what only PTX can say stands in a function with a second body.
+#pragma once
+
+#include <cstddef>
+
+#include "parallel/kernels/accumulator.h"
+#include "parallel/kernels/cuda/stream.h"
+
+#ifdef __CUDACC__
+
+#include <cuda_runtime.h>
+
+#include "parallel/base/check.h"
+
+// kernel: a pointer to a __global__ function. The grid must not be empty.
+#define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                          \
+  do {                                                                                  \
+    (kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                     \
+    const cudaError_t launched = cudaGetLastError();                                    \
+    CLOZE_CHECK(launched == cudaSuccess,                                                \
+                ::cloze::str("a kernel did not start: ", cudaGetErrorString(launched)), \
+                "report this with the sizes of the call");                              \
+  } while (false)
+
+// `bytes` of the launch, as name: unsigned char*.
+#define CLOZE_DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
+
+#define CLOZE_PRAGMA(text) _Pragma(#text)
+#define CLOZE_UNROLL _Pragma("unroll")
+#define CLOZE_UNROLL_BY(times) CLOZE_PRAGMA(unroll times)
+
+// An array of the block, of a size known to the compiler.
+#define CLOZE_SHARED_ARRAY(type, name, count) __shared__ __align__(16) type name[count]
+
+namespace cloze::cuda {
+
+// Kernels may have 48 KiB of dynamic shared memory; more is asked for.
+template <class Kernel>
+void allow_shared(Kernel kernel, std::size_t bytes) {
+  if (bytes <= 48 * 1024) return;
+  const cudaError_t allowed = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  CLOZE_CHECK(allowed == cudaSuccess,
+              str("no ", bytes, " bytes of shared memory: ", cudaGetErrorString(allowed)),
+              "use a GPU of compute capability 8.0 or later");
+}
+
+}  // namespace cloze::cuda
+
+#else
+
+#include "parallel/kernels/cuda/emulator.h"
+
+#define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                                   \
+  do {                                                                                           \
+    static_cast<void>(stream);                                                                   \
+    ::cloze::cuda::emulator::run((grid), (block), (shared), (kernel)__VA_OPT__(, ) __VA_ARGS__); \
+  } while (false)
+#define CLOZE_DYNAMIC_SHARED(name) \
+  unsigned char* const name = ::cloze::cuda::emulator::dynamic_shared()
+#define CLOZE_SHARED_ARRAY(type, name, count)                               \
+  static ::cloze::cuda::emulator::SharedArray<type, (count)> name##_memory; \
+  type* const name = name##_memory.of_block()
+
+#define CLOZE_UNROLL
+#define CLOZE_UNROLL_BY(times)
+
+// The names are CUDA's. NOLINTBEGIN(bugprone-reserved-identifier)
+#define __global__
+#define __device__
+#define __host__
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __syncthreads() ::cloze::cuda::emulator::block_barrier(__LINE__)
+#define __syncwarp() static_cast<void>(::cloze::cuda::emulator::exchange(nullptr, 0))
+#define threadIdx (::cloze::cuda::emulator::place().thread)
+#define blockIdx (::cloze::cuda::emulator::place().block)
+#define blockDim (::cloze::cuda::emulator::place().block_size)
+#define gridDim (::cloze::cuda::emulator::place().grid_size)
+// NOLINTEND(bugprone-reserved-identifier)
+
+namespace cloze::cuda {
+
+template <class Kernel>
+void allow_shared(Kernel /*kernel*/, std::size_t bytes) {
+  emulator::check_shared(bytes);
+}
+
+}  // namespace cloze::cuda
+
+#endif
