@@ -45,8 +45,9 @@ bool is_in_allocation();
 // an interactive job, too. This hides such hosts from it.
 void hide_unconnected_hosts();
 
-// MpiSession calls it before it starts MPI. Where ranks may not read each other's memory, tells Open
-// MPI's shared-memory transport, which would try and fail, unless the user chose a way of copying.
+// MpiSession calls it before it starts MPI. Where ranks may not read each other's memory, tells
+// Open MPI's shared-memory transport, which would try and fail, unless the user chose a way of
+// copying.
 void choose_copies_between_ranks();
 
 }  // namespace cloze

@@ -1,6 +1,6 @@
-// One call of each kernel at the sizes of a model like scripts/measure/compare.yaml's, with the bytes it
-// must move and the FLOPs it must make: what its time is held against, and what its instructions
-// are counted of.
+// One call of each kernel at the sizes of a model like scripts/measure/compare.yaml's, with the
+// bytes it must move and the FLOPs it must make: what its time is held against, and what its
+// instructions are counted of.
 #pragma once
 
 #include <cstdint>
