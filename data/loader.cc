@@ -1,10 +1,10 @@
 // The queue between the thread that prepares and the one that trains.
 #include "data/loader.h"
 
-#include <chrono>
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 
 namespace cloze {
 
@@ -100,10 +100,9 @@ void Loader::prepare() {
 
 Batch Loader::next() {
   std::unique_lock lock(mutex_);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
   changed_.wait(lock, [this] { return !ready_.empty() || error_ != nullptr; });
-  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
-  wait_seconds_ += waited.count();
+  wait_seconds_ += seconds_since(begin);
   if (ready_.empty()) std::rethrow_exception(error_);
   Batch batch = std::move(ready_.front());
   ready_.pop_front();

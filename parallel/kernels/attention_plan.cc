@@ -58,7 +58,7 @@ std::vector<AttentionItem> attention_cache_items(std::int64_t keys, std::int64_t
   return items;
 }
 
-void check_attention(const AttentionShape& shape, const std::int32_t* lo, const std::int32_t* hi) {
+void check_attention_shape(const AttentionShape& shape) {
   CLOZE_CHECK(shape.kv_heads >= 1 && shape.heads % shape.kv_heads == 0,
               str(shape.heads, " query heads cannot share ", shape.kv_heads, " kv heads"),
               "pass a number of query heads that the kv heads divide");
@@ -68,6 +68,10 @@ void check_attention(const AttentionShape& shape, const std::int32_t* lo, const 
               str("strides q ", shape.q_stride, ", kv ", shape.kv_stride, ", out ",
                   shape.out_stride, " are shorter than a token's heads"),
               "pass strides in elements from token to token");
+}
+
+void check_attention(const AttentionShape& shape, const std::int32_t* lo, const std::int32_t* hi) {
+  check_attention_shape(shape);
   const std::int64_t keys = shape.kv_tokens > 0 ? shape.kv_tokens : shape.tokens;
   for (std::int64_t t = 0; t < shape.tokens; ++t) {
     const bool inside = lo[t] >= hi[t] || (lo[t] >= 0 && hi[t] <= keys);

@@ -39,7 +39,10 @@ std::vector<AttentionItem> attention_items(const std::vector<AttentionSegment>& 
 std::vector<AttentionItem> attention_cache_items(std::int64_t keys, std::int64_t tokens,
                                                  std::int64_t heads, std::int64_t queries);
 
-// Checks the sizes of a call and the intervals.
+// Checks the sizes of a call.
+void check_attention_shape(const AttentionShape& shape);
+
+// Those and the intervals.
 void check_attention(const AttentionShape& shape, const std::int32_t* lo, const std::int32_t* hi);
 
 // What an interval mask does to a tile of queries.

@@ -12,11 +12,6 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-MODULES = {"model": "growth_steps", "sequence": "growth_steps", "ranks": "growth_steps",
-           "microbatches": "growth_steps", "rows": "growth_data", "prepare": "growth_data",
-           "checkpoints": "growth_data", "layouts": "growth_layouts",
-           "recompute": "growth_layouts", "start": "growth_layouts"}
-
 
 def medians(parts):
     """One point of what was measured several times."""

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,7 @@ def first_loss(prefix, folder, ranks=1):
             seconds = time.perf_counter() - begun
     if process.wait() != 0 or seconds is None:
         sys.exit(f"no loss of a run on {prefix}")
-    subprocess.run(["rm", "-r", folder / "run"], check=True)
+    shutil.rmtree(folder / "run")
     return seconds
 
 
@@ -86,7 +87,7 @@ def checkpoints(options):
     with tempfile.TemporaryDirectory(dir=ROOT / "runs") as folder:
         for sizes in MODELS:
             def point(sizes=sizes):
-                found = cloze(["bench", "checkpoint", CONFIG, "--rounds", "1", "--json",
+                found = cloze(["bench", "checkpoint", CONFIG, "--rounds", "3", "--json",
                                *settings(model_settings(*sizes)),
                                "--set", f"checkpoint.directory={folder}/checkpoints"],
                               options.threads)

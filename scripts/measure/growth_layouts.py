@@ -4,9 +4,9 @@ import pathlib
 import statistics
 import tempfile
 
-from growth_data import first_loss
-from growth_steps import settings
-from rounds import CONFIG, ROOT, cloze, take_turns
+from growth_data import CORPUS, first_loss
+from growth_steps import bench_step
+from rounds import ROOT, take_turns
 
 CORES = 2  # One rank has them as threads, two ranks have one each.
 SAME = {"batch.global_size": 4, "batch.micro_size": 4}
@@ -19,18 +19,14 @@ LAYOUTS = {
 }
 
 
-def step(values, options, ranks, threads):
-    launcher = [ROOT / "scripts" / "mpirun", "-n", str(ranks)] if ranks > 1 else []
-    return cloze(["bench", "step", CONFIG, "--steps", str(options.steps), "--json",
-                  *settings(values | {"run.threads": threads})], threads, launcher)
-
-
 def layouts(options):
     """Two ranks with one thread each beside one rank with two threads, the same batch."""
     measures = {}
     for name, (two, one) in LAYOUTS.items():
-        measures[name, "one"] = lambda one=one: step(one, options, 1, CORES)
-        measures[name, "two"] = lambda two=two: step(two, options, CORES, 1)
+        measures[name, "one"] = lambda one=one: bench_step(
+            one | {"run.threads": CORES}, options, 1, CORES)
+        measures[name, "two"] = lambda two=two: bench_step(
+            two | {"run.threads": 1}, options, CORES, 1)
     rounds = take_turns(measures, options.rounds)
     points = []
     for name in LAYOUTS:
@@ -47,8 +43,9 @@ def layouts(options):
 
 def recompute(options):
     modes = ["none", "selective", "full"]
-    measures = {mode: lambda mode=mode: step({"parallel.recompute": mode}, options, 1,
-                                             options.threads) for mode in modes}
+    measures = {mode: lambda mode=mode: bench_step(
+        {"parallel.recompute": mode, "run.threads": options.threads}, options, 1, options.threads)
+                for mode in modes}
     rounds = take_turns(measures, options.rounds)
     points = []
     for mode in modes:
@@ -69,11 +66,10 @@ def recompute(options):
 
 def start(options):
     """From the command to the first loss of configs/tiny.yaml."""
-    corpus = ROOT / "runs" / "corpus"
     points = []
     with tempfile.TemporaryDirectory(dir=ROOT / "runs") as folder:
         folder = pathlib.Path(folder)
-        measures = {ranks: lambda ranks=ranks: first_loss(corpus / "train", folder, ranks)
+        measures = {ranks: lambda ranks=ranks: first_loss(CORPUS / "train", folder, ranks)
                     for ranks in [1, 4]}
         for ranks, seconds in take_turns(measures, options.rounds).items():
             points.append({"ranks": ranks, "first loss, s": statistics.median(seconds),

@@ -30,10 +30,14 @@ SMALL = {"model.num_hidden_layers": 8, "model.hidden_size": 256, "model.num_atte
          "model.vocab_size": 8192}
 
 
-def step(values, options, ranks=1, threads=None):
+def bench_step(values, options, ranks, threads):
     launcher = [ROOT / "scripts" / "mpirun", "-n", str(ranks)] if ranks > 1 else []
-    found = cloze(["bench", "step", CONFIG, "--steps", str(options.steps), "--json",
-                   *settings(values)], threads or options.threads, launcher)
+    return cloze(["bench", "step", CONFIG, "--steps", str(options.steps), "--json",
+                  *settings(values)], threads, launcher)
+
+
+def step(values, options, ranks=1, threads=None):
+    found = bench_step(values, options, ranks, threads or options.threads)
     return {"parameters": found["parameters"], "step, s": found["step_seconds"],
             "tokens/s": found["tokens_per_second"], "targets/s": found["targets_per_second"],
             "MFU": found["mfu"], "tensors, bytes": found["tensor_bytes"],

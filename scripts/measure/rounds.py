@@ -2,12 +2,12 @@
 
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from program import ROOT
+
 PYTHON = ROOT / ".venv" / "bin" / "python"
 CLOZE = ROOT / "build" / "release" / "cloze"
 CONFIG = ROOT / "scripts" / "measure" / "compare.yaml"

@@ -1,6 +1,5 @@
 #include "trainer/bench/checkpoint_bench.h"
 
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "trainer/bench/figure_text.h"
 #include "trainer/doctor/disk.h"
 #include "trainer/doctor/median.h"
@@ -20,15 +20,13 @@
 namespace cloze {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Seconds until the slowest rank is done.
 double timed(Communicator& world, const std::function<void()>& work) {
   world.barrier();
   const auto start = Clock::now();
   work();
   world.barrier();
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return seconds_since(start);
 }
 
 // Removes the folder at its end, and those above it that were not there: on rank 0.

@@ -2,19 +2,17 @@
 
 #include <ATen/ATen.h>
 
-#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "trainer/bench/figure_text.h"
 #include "trainer/doctor/median.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSmallest = 1 << 10;
 constexpr std::int64_t kFactor = 8;
@@ -27,10 +25,8 @@ double median_of_rounds(Communicator& group, int rounds, const std::function<voi
     group.barrier();
     const auto start = Clock::now();
     call();
-    const std::chrono::duration<double> taken = Clock::now() - start;
-    at::Tensor slowest = at::full({1}, taken.count(), at::kDouble);
-    group.all_reduce(slowest, ReduceOp::kMax).wait();
-    if (round >= 0) times.push_back(slowest.item<double>());
+    const double slowest = largest_of(group, seconds_since(start));
+    if (round >= 0) times.push_back(slowest);
   }
   return median_of(std::move(times));
 }

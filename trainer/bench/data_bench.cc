@@ -1,11 +1,11 @@
 #include "trainer/bench/data_bench.h"
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "data/batch_builder.h"
 #include "data/loader.h"
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "trainer/bench/figure_text.h"
 #include "trainer/bench/synthetic_samples.h"
 #include "trainer/doctor/median.h"
@@ -13,12 +13,6 @@
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Jumps of a loader that is new each time, so that no batch is ready.
 double median_seek(const SampleSource& samples, const config::Run& run,

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "data/loader.h"
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/pass/caching_allocator.h"
 #include "trainer/bench/figure_text.h"
 #include "trainer/bench/synthetic_samples.h"
@@ -25,14 +25,8 @@
 namespace cloze {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kStepsBetweenPeaks = 5;
 constexpr std::int64_t kPeakSize = 2048;  // Rows and columns of the product.
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Rate of a step that changes weights but cannot make them diverge, whatever the config's.
 constexpr double kLearningRate = 1e-5;

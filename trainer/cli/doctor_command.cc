@@ -18,6 +18,7 @@
 
 #include "configs/schema/run.pb.h"
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/comm/groups.h"
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/mpi_library.h"
@@ -79,7 +80,7 @@ constexpr std::chrono::seconds kTryLimit(60);
 // Starts and ends MPI in a copy of this process: where MPI ends the process, or waits for ever,
 // this one goes on and tells.
 CheckResult try_mpi() {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const ProgramOutput output = run_copy(
       [] {
         try {
@@ -93,8 +94,7 @@ CheckResult try_mpi() {
         return 0;
       },
       kTryLimit);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  CheckResult check{.name = "mpi.start", .value = taken.count(), .unit = "s"};
+  CheckResult check{.name = "mpi.start", .value = seconds_since(start), .unit = "s"};
   check.detail = "MPI started and ended, on one rank";
   if (output.code == 0 && !output.timed_out) return check;
   check.status = Status::kFail;

@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <chrono>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/base/file.h"
 #include "parallel/base/join.h"
 #include "parallel/comm/clock_offset.h"
@@ -18,12 +18,6 @@
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void send(Communicator& world, const at::Tensor& message, int peer) {
   world.exchange(std::vector<Transfer>{{message, peer}}, {}).wait();
@@ -105,12 +99,11 @@ std::vector<double> measure_all_reduce(Communicator& world, std::int64_t bytes) 
     const auto start = Clock::now();
     world.all_reduce(tensor, ReduceOp::kSum).wait();
     // The slowest rank's time, so that all agree on when to stop.
-    at::Tensor slowest = at::full({1}, seconds_since(start), at::kDouble);
-    world.all_reduce(slowest, ReduceOp::kMax).wait();
-    elapsed += slowest.item<double>();
+    const double slowest = largest_of(world, seconds_since(start));
+    elapsed += slowest;
     // The first one warms up, and counts only when it is the only one.
     if (round == 1) times.clear();
-    times.push_back(slowest.item<double>());
+    times.push_back(slowest);
   }
   return times;
 }
@@ -179,7 +172,7 @@ CheckResult check_shared_folder(Communicator& world, const std::string& host,
       made = false;
     }
   }
-  made = largest_of(world, made ? 0 : 1) == 0;
+  made = largest_of(world, std::int64_t{!made}) == 0;
   const bool seen = std::filesystem::exists(path, ignored);
   const std::vector<std::string> hosts = gather_texts(world, seen ? "" : host);
   if (world.rank() == 0) std::filesystem::remove(path, ignored);

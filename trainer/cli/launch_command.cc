@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/base/file.h"
 #include "parallel/base/mpi_version.h"
 #include "parallel/comm/groups.h"
@@ -33,8 +34,6 @@
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct LaunchArguments {
   int num_ranks = 0;

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -14,12 +13,11 @@
 #include "data/prepare.h"
 #include "data/tokenizer.h"
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "trainer/cli/command.h"
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kEndOfText = "<|endoftext|>";
 
@@ -29,10 +27,6 @@ struct PrepareArguments {
   std::string on_error = "stop";
   std::optional<int> num_workers;
 };
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // What a person at the terminal sees: a bar that is drawn again, or a line now and then.
 class PrepareReporter {

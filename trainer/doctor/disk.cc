@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <functional>
 #include <system_error>
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/base/file.h"
 #include "parallel/base/system_file.h"
 #include "trainer/doctor/median.h"
@@ -18,12 +18,6 @@
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Signals that would end the process, and that the kernel would have this thread take, come after
 // this block: a file with a name is in the folder. Another thread may take one meanwhile.

@@ -11,11 +11,10 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 class Pipe {
  public:

@@ -9,12 +9,11 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "trainer/launch/orphans.h"
 
 namespace cloze {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // What stands in mpirun's output for so long is all of it.
 constexpr int kQuietMilliseconds = 1000;

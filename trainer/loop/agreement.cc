@@ -11,10 +11,11 @@
 namespace cloze {
 namespace {
 
-std::int64_t reduce(Communicator& group, std::int64_t number, ReduceOp op) {
-  at::Tensor value = at::full({1}, number, at::kLong);
+template <class Number>
+Number reduce(Communicator& group, Number number, ReduceOp op) {
+  at::Tensor value = at::full({1}, number, c10::CppTypeToScalarType<Number>::value);
   group.all_reduce(value, op).wait();
-  return value.item<std::int64_t>();
+  return value.item<Number>();
 }
 
 at::Tensor bytes_of(const std::string& text, std::int64_t size) {
@@ -29,9 +30,15 @@ std::int64_t largest_of(Communicator& group, std::int64_t number) {
   return reduce(group, number, ReduceOp::kMax);
 }
 
+double largest_of(Communicator& group, double number) {
+  return reduce(group, number, ReduceOp::kMax);
+}
+
 std::int64_t sum_of(Communicator& group, std::int64_t number) {
   return reduce(group, number, ReduceOp::kSum);
 }
+
+double sum_of(Communicator& group, double number) { return reduce(group, number, ReduceOp::kSum); }
 
 std::vector<std::string> gather_texts(Communicator& group, const std::string& text) {
   const auto length = static_cast<std::int64_t>(text.size());

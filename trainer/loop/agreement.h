@@ -46,7 +46,9 @@ std::string ranks_text(const std::vector<int>& ranks);
 
 // The largest of the ranks' numbers.
 std::int64_t largest_of(Communicator& group, std::int64_t number);
+double largest_of(Communicator& group, double number);
 // Their sum.
 std::int64_t sum_of(Communicator& group, std::int64_t number);
+double sum_of(Communicator& group, double number);
 
 }  // namespace cloze

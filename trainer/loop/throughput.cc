@@ -4,20 +4,19 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+
+#include "parallel/base/clock.h"
+#include "trainer/loop/agreement.h"
+#include "trainer/model/stage_cut.h"
 
 namespace cloze {
 
 double step_flops(const config::Model& model, const StepReport& report) {
   const auto hidden = static_cast<double>(model.hidden_size());
   const auto attention = static_cast<double>(model.num_attention_heads() * model.head_dim());
-  const auto kv = static_cast<double>(model.num_key_value_heads() * model.head_dim());
-  const double feed_forward = model.family() == config::Model::glm2021 ? 2 : 3;
-  const double layer = hidden * (2 * attention + 2 * kv) +
-                       feed_forward * hidden * static_cast<double>(model.intermediate_size());
   const auto layers = static_cast<double>(model.num_hidden_layers());
-  return 6 * layers * layer * static_cast<double>(report.positions) +
+  return 6 * layers * block_elements(model) * static_cast<double>(report.positions) +
          6 * hidden * static_cast<double>(model.vocab_size()) *
              static_cast<double>(report.targets) +
          12 * layers * attention * static_cast<double>(report.pairs);
@@ -28,19 +27,16 @@ double matrix_rate(std::int64_t size) {
   at::Tensor product = at::empty({size, size});
   double best = 1e9;
   for (int round = 0; round < 4; ++round) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     at::mm_out(product, a, a);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    best = std::min(best, taken.count());
+    best = std::min(best, seconds_since(start));
   }
   return 2 * std::pow(static_cast<double>(size), 3) / best;
 }
 
 double measured_peak(Communicator& world, std::int64_t size) {
   world.barrier();
-  at::Tensor rate = at::full({1}, matrix_rate(size), at::kDouble);
-  world.all_reduce(rate, ReduceOp::kSum).wait();
-  return rate.item<double>();
+  return sum_of(world, matrix_rate(size));
 }
 
 std::int64_t peak_memory_bytes() {

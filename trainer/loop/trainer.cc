@@ -24,9 +24,6 @@
 namespace cloze {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Seconds = std::chrono::duration<double>;
-
 std::string new_run_id() {
   std::random_device device;  // A name, not a number that training uses.
   char text[33];
@@ -237,12 +234,12 @@ void Trainer::log_step(const LoggedStep& logged) {
 bool Trainer::is_time_to_stop() {
   const TraceSpan span(traces_->trace(), "agree to go on");
   together(*groups_.world, [&] { check_numerics(); });
-  const double elapsed = Seconds(Clock::now() - start_).count();
+  const double elapsed = seconds_since(start_);
   const std::int64_t limit = run_.run().time_limit();
   // Room for one more step and the save; at least two seconds.
   const double margin = std::max(2.0, 1.5 * (saving_seconds_ + step_seconds_));
   const bool late = limit > 0 && elapsed + margin > static_cast<double>(limit);
-  return largest_of(*groups_.world, signals_.came() || late ? 1 : 0) != 0;
+  return largest_of(*groups_.world, std::int64_t{signals_.came() || late}) != 0;
 }
 
 void Trainer::save(bool must_succeed) {
@@ -259,7 +256,7 @@ void Trainer::save(bool must_succeed) {
                                 "; fix: ", error.fix(), "; training goes on"));
     return;
   }
-  saving_seconds_ = Seconds(Clock::now() - begin).count();
+  saving_seconds_ = seconds_since(begin);
   log_->event("save", {{"step", progress_.step}, {"seconds", saving_seconds_}});
   if (leads()) remove_old_checkpoints();
 }
@@ -338,7 +335,7 @@ ExitCode Trainer::run() {
     const double waited = loader_->wait_seconds();
     LoggedStep logged;
     logged.report = one_step();
-    step_seconds_ = Seconds(Clock::now() - begin).count();
+    step_seconds_ = seconds_since(begin);
     logged.step = progress_.step;
     logged.consumed_tokens = progress_.consumed_tokens;
     logged.step_tokens = plan_->rows(data_step_ - 1).global_size * run_.data().seq_length();
@@ -346,7 +343,7 @@ ExitCode Trainer::run() {
     logged.flops = step_flops(run_.model(), logged.report);
     logged.data_wait_seconds = loader_->wait_seconds() - waited;
     if (!logged.report.skipped) useful_seconds_ += step_seconds_ - logged.data_wait_seconds;
-    logged.goodput = useful_seconds_ / Seconds(Clock::now() - start_).count();
+    logged.goodput = useful_seconds_ / seconds_since(start_);
     if (must_validate()) logged.validation = validate();
     log_step(logged);
     const bool stop = is_time_to_stop();

@@ -1,7 +1,6 @@
 // The training loop: from a resolved config to a trained, saved model.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -15,6 +14,7 @@
 #include "data/batch_builder.h"
 #include "data/loader.h"
 #include "data/sample_source.h"
+#include "parallel/base/clock.h"
 #include "parallel/comm/groups.h"
 #include "trainer/checkpoint/directory_lock.h"
 #include "trainer/config/differences.h"
@@ -79,7 +79,7 @@ class Trainer {
   StopSignals& signals_;
   const TrainOptions options_;
   JobPlace& place_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const Clock::time_point start_ = Clock::now();
   std::optional<DirectoryLock> lock_;
   std::unique_ptr<SampleSource> train_;
   std::unique_ptr<SampleSource> validation_;

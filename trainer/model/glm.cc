@@ -77,10 +77,14 @@ int kv_replicas(const config::Model& model, int tensor_degree) {
   return static_cast<int>(std::max<std::int64_t>(1, tensor_degree / model.num_key_value_heads()));
 }
 
+bool has_tied_head(const config::Model& model) {
+  return is_glm2021(model) || model.tie_word_embeddings();
+}
+
 Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
          std::int64_t max_position, StagePart part, TensorParallel tp)
     : part_(part), tp_(tp) {
-  const bool tied = is_glm2021(model) || model.tie_word_embeddings();
+  const bool tied = has_tied_head(model);
   const std::int64_t rotated = rotary_dim(model);
   if (rotated > 0) {
     rotary_ = std::make_unique<RotaryTables>(model.rope_theta(), rotated, max_position);

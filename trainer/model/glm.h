@@ -25,6 +25,9 @@ struct StagePart {
   bool last;   // Has the final norm, the head and the loss.
 };
 
+// Whether the head's weight is the embedding's.
+bool has_tied_head(const config::Model& model);
+
 class Glm {
  public:
   // `model` is resolved: every size is set. `max_position` bounds the rotary positions.

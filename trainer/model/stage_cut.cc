@@ -22,21 +22,26 @@ double target_share(const config::Objective& objective) {
 
 }  // namespace
 
+double block_elements(const config::Model& model) {
+  const auto hidden = static_cast<double>(model.hidden_size());
+  const auto all_heads =
+      static_cast<double>(model.num_attention_heads() + model.num_key_value_heads());
+  const double matrices = model.family() == config::Model::glm2021 ? 2 : 3;
+  return 2 * hidden * all_heads * static_cast<double>(model.head_dim()) +
+         matrices * hidden * static_cast<double>(model.intermediate_size());
+}
+
 LayerCosts layer_costs(const config::Run& run) {
   const config::Model& model = run.model();
   const auto hidden = static_cast<double>(model.hidden_size());
   const auto head_dim = static_cast<double>(model.head_dim());
   const auto heads = static_cast<double>(model.num_attention_heads());
-  const auto kv_heads = static_cast<double>(model.num_key_value_heads());
-  const auto inner = static_cast<double>(model.intermediate_size());
-  const double matrices = model.family() == config::Model::glm2021 ? 2 : 3;
   // A token without a target sees those without; one with a target sees them and the earlier
   // targets.
   const double targets = target_share(run.objective());
   const double seen =
       static_cast<double>(run.data().seq_length()) * (1 - targets + targets * targets / 2);
-  return {.layer = 2 * hidden * head_dim * (heads + kv_heads) + matrices * hidden * inner +
-                   2 * heads * head_dim * seen,
+  return {.layer = block_elements(model) + 2 * heads * head_dim * seen,
           .embedding = 2 * hidden,
           .head = targets * hidden * static_cast<double>(model.vocab_size())};
 }

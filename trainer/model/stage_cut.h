@@ -16,6 +16,10 @@ struct LayerCosts {
   double head;       // On the last.
 };
 
+// Elements of a block's matrices: the multiplications of a token that do not depend on what it
+// sees.
+double block_elements(const config::Model& model);
+
 LayerCosts layer_costs(const config::Run& run);
 
 // The cut that makes the most loaded stage lightest; each stage has at least one layer, and of

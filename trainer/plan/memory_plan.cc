@@ -10,6 +10,7 @@
 
 #include "parallel/data_parallel/ownership.h"
 #include "parallel/pass/dtype_dispatch.h"
+#include "trainer/model/glm.h"
 #include "trainer/model/sites.h"
 #include "trainer/plan/stage_tape.h"
 
@@ -130,10 +131,6 @@ std::int64_t ready_after(const ParameterGroup& group, const Range& layers, bool 
   return tied && spec.site == site::kTokenEmbedding ? kAfterBackward : -1;
 }
 
-bool is_tied(const config::Model& model) {
-  return model.family() == config::Model::glm2021 || model.tie_word_embeddings();
-}
-
 // One step's tensors, in the order of the schedule.
 class StepTape {
  public:
@@ -246,7 +243,7 @@ MemoryPlan plan_memory(const config::Run& run, const Degrees& degrees, const Coo
   StepTape step(sizes, schedule, at.pipeline);
   AllocationTape& tape = step.tape();
   std::vector<Memory> held;
-  const bool tied = is_tied(run.model());
+  const bool tied = has_tied_head(run.model());
   const auto on_ready = [&](std::int64_t moment) {
     if (degrees.data == 1) return;
     for (BufferReduction& reduction : reductions) {

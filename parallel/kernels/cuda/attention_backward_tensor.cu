@@ -253,7 +253,6 @@ void run(const BackwardCall<T>& call, Stream stream) {
   const AttentionShape& shape = call.forward.shape;
   const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
   auto* const of_keys = &key_gradient_tensor_kernel<T, kHeadDim>;
-  allow_shared(of_keys, kKeyShared<kHeadDim>);
   const std::int64_t parts = num_head_parts(shape);
   CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads * parts), kTensorBlock,
                kKeyShared<kHeadDim>, stream, call, parts);
@@ -262,7 +261,6 @@ void run(const BackwardCall<T>& call, Stream stream) {
                  call, parts);
   }
   auto* const of_queries = &query_gradient_tensor_kernel<T, kHeadDim>;
-  allow_shared(of_queries, kQueryShared<kHeadDim>);
   CLOZE_LAUNCH(of_queries, static_cast<unsigned>(tiles * shape.heads), kTensorBlock,
                kQueryShared<kHeadDim>, stream, call);
 }

@@ -5,6 +5,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/kernels/attention.h"
+#include "parallel/kernels/attention_plan.h"
 #include "parallel/kernels/cuda/element.h"
 #include "parallel/kernels/cuda/random_bits.h"
 #include "parallel/kernels/cuda/reduce.h"
@@ -32,15 +33,7 @@ template <class T>
 AttentionCall<T> attention_call(const AttentionShape& shape, const T* q, const T* k, const T* v,
                                 const std::int32_t* lo, const std::int32_t* hi,
                                 const AttentionDropout* dropout) {
-  CLOZE_CHECK(shape.kv_heads >= 1 && shape.heads % shape.kv_heads == 0,
-              str(shape.heads, " query heads cannot share ", shape.kv_heads, " kv heads"),
-              "pass a number of query heads that the kv heads divide");
-  CLOZE_CHECK(shape.q_stride >= shape.heads * shape.head_dim &&
-                  shape.out_stride >= shape.heads * shape.head_dim &&
-                  shape.kv_stride >= shape.kv_heads * shape.head_dim,
-              str("strides q ", shape.q_stride, ", kv ", shape.kv_stride, ", out ",
-                  shape.out_stride, " are shorter than a token's heads"),
-              "pass strides in elements from token to token");
+  check_attention_shape(shape);
   CLOZE_CHECK(shape.head_dim >= 1 && shape.head_dim <= 256,
               str("head_dim ", shape.head_dim, " on a GPU"), "choose a head_dim of at most 256");
   AttentionCall<T> call{};

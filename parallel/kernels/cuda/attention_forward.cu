@@ -128,7 +128,6 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
     constexpr int kTile = kForwardTile<T, head_dim.value>;
     using Tile = TileShape<T, head_dim.value, kTile>;
     auto* const kernel = &attention_forward_kernel<T, Tile>;
-    allow_shared(kernel, kForwardShared<Tile>);
     const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
     CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
                  kForwardShared<Tile>, stream, call, out, lse);

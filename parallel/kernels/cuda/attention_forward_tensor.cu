@@ -125,7 +125,6 @@ __global__ void __launch_bounds__(kTensorBlock)
 template <class T, int kHeadDim>
 void run(const AttentionCall<T>& call, T* out, float* lse, Stream stream) {
   auto* const kernel = &attention_tensor_kernel<T, kHeadDim>;
-  allow_shared(kernel, kShared<kHeadDim>);
   const std::int64_t tiles = (call.shape.tokens + kTile - 1) / kTile;
   CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * call.shape.heads), kTensorBlock,
                kShared<kHeadDim>, stream, call, out, lse);

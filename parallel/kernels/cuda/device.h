@@ -20,6 +20,7 @@
 // kernel: a pointer to a __global__ function. The grid must not be empty.
 #define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                          \
   do {                                                                                  \
+    ::cloze::cuda::allow_shared((kernel), (shared));                                    \
     (kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                     \
     const cudaError_t launched = cudaGetLastError();                                    \
     CLOZE_CHECK(launched == cudaSuccess,                                                \
@@ -83,14 +84,5 @@ void allow_shared(Kernel kernel, std::size_t bytes) {
 #define blockDim (::cloze::cuda::emulator::place().block_size)
 #define gridDim (::cloze::cuda::emulator::place().grid_size)
 // NOLINTEND(bugprone-reserved-identifier)
-
-namespace cloze::cuda {
-
-template <class Kernel>
-void allow_shared(Kernel /*kernel*/, std::size_t bytes) {
-  emulator::check_shared(bytes);
-}
-
-}  // namespace cloze::cuda
 
 #endif

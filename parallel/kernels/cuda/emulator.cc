@@ -41,7 +41,6 @@ namespace cloze::cuda::emulator {
 namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{128} * 1024;
-constexpr std::size_t kLargestShared = std::size_t{227} * 1024;    // Of compute capability 9.0.
 constexpr std::size_t kSharedOfAllGpus = std::size_t{163} * 1024;  // Of compute capability 8.0.
 constexpr unsigned kLargestGridYZ = 65535;
 
@@ -243,10 +242,6 @@ void wait_copies() {
 
 unsigned char* dynamic_shared() { return machine().shared.get(); }
 
-void check_shared(std::size_t bytes) {
-  if (bytes > kSharedOfAllGpus) stop("more shared memory than every GPU has", 0);
-}
-
 std::uint64_t block_number() { return machine().blocks; }
 
 void launch(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread) {
@@ -255,9 +250,10 @@ void launch(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function
     stop("a block is not 1 to 32 whole warps", static_cast<int>(block.x));
   }
   if (grid.x == 0 || grid.x > 0x7fffffffU || grid.y == 0 || grid.y > kLargestGridYZ ||
-      grid.z == 0 || grid.z > kLargestGridYZ || shared_bytes > kLargestShared) {
+      grid.z == 0 || grid.z > kLargestGridYZ) {
     stop("a grid beyond a GPU's limits", static_cast<int>(grid.x));
   }
+  if (shared_bytes > kSharedOfAllGpus) stop("more shared memory than every GPU has", 0);
   m.thread = &thread;
   m.size = block.x;
   if (m.fibers.size() < m.size) m.fibers.resize(m.size);

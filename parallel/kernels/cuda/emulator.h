@@ -58,7 +58,6 @@ void start_copy(void* to, const void* from);
 void wait_copies();
 
 unsigned char* dynamic_shared();
-void check_shared(std::size_t bytes);
 
 // Numbers the blocks of all launches.
 std::uint64_t block_number();

@@ -150,7 +150,8 @@ TEST(EmulatorDeathTest, LaunchesThatNoGpuTakes) {
   EXPECT_DEATH(emulator::launch(dim3(1), dim3(48), 0, nothing), "whole warps");
   EXPECT_DEATH(emulator::launch(dim3(1, 65536), dim3(32), 0, nothing), "beyond a GPU's limits");
   EXPECT_DEATH(emulator::launch(dim3(0), dim3(32), 0, nothing), "beyond a GPU's limits");
-  EXPECT_DEATH(emulator::check_shared(std::size_t{200} * 1024), "more shared memory");
+  EXPECT_DEATH(emulator::launch(dim3(1), dim3(32), std::size_t{200} * 1024, nothing),
+               "more shared memory");
 }
 
 }  // namespace
