@@ -5,7 +5,6 @@
 
 namespace cloze {
 
-// The factors of a step, rounded to Acc once.
 template <class T, class Acc>
 struct AdamWUpdate {
   Acc* master;
@@ -14,16 +13,7 @@ struct AdamWUpdate {
   Acc* exp_avg;
   Acc* exp_avg_sq;
   std::int64_t n;
-  Acc gradient_scale;
-  Acc beta1;
-  Acc one_minus_beta1;
-  Acc beta2;
-  Acc one_minus_beta2;
-  Acc bias_correction1;
-  Acc bias_correction2;
-  Acc eps;
-  Acc lr;
-  Acc shrink;  // 1 - lr * weight_decay
+  AdamWFactors<Acc> by;
 
   template <class Set>
   void run(std::int64_t first, std::int64_t last) const;
@@ -39,12 +29,12 @@ void AdamWUpdate<T, Acc>::run(std::int64_t first, std::int64_t last) const {
   const std::int64_t end = last * kAdamWBlock < n ? last * kAdamWBlock : n;
   for_each_pack<P>(end - begin, [&](std::int64_t offset, auto at) {
     const std::int64_t i = begin + offset;
-    const P g = load<P>(gradient + i, at) * P(gradient_scale);
-    const P mean = P(beta1) * load<P>(exp_avg + i, at) + P(one_minus_beta1) * g;
-    const P square = P(beta2) * load<P>(exp_avg_sq + i, at) + P(one_minus_beta2) * g * g;
-    const P denominator = sqrt(square / P(bias_correction2)) + P(eps);
-    const P update = P(lr) * (mean / P(bias_correction1)) / denominator;
-    const P parameter = load<P>(master + i, at) * P(shrink) - update;
+    const P g = load<P>(gradient + i, at) * P(by.gradient_scale);
+    const P mean = P(by.beta1) * load<P>(exp_avg + i, at) + P(by.one_minus_beta1) * g;
+    const P square = P(by.beta2) * load<P>(exp_avg_sq + i, at) + P(by.one_minus_beta2) * g * g;
+    const P denominator = sqrt(square) * P(by.root_scale) + P(by.eps);
+    const P update = P(by.rate) * mean / denominator;
+    const P parameter = load<P>(master + i, at) * P(by.shrink) - update;
     store(exp_avg + i, mean, at);
     store(exp_avg_sq + i, square, at);
     store(master + i, parameter, at);
@@ -68,16 +58,7 @@ void adamw(Acc* master, T* value, const Acc* gradient, Acc* exp_avg, Acc* exp_av
                                  .exp_avg = exp_avg,
                                  .exp_avg_sq = exp_avg_sq,
                                  .n = n,
-                                 .gradient_scale = static_cast<Acc>(step.gradient_scale),
-                                 .beta1 = static_cast<Acc>(step.beta1),
-                                 .one_minus_beta1 = static_cast<Acc>(1.0 - step.beta1),
-                                 .beta2 = static_cast<Acc>(step.beta2),
-                                 .one_minus_beta2 = static_cast<Acc>(1.0 - step.beta2),
-                                 .bias_correction1 = static_cast<Acc>(step.bias_correction1),
-                                 .bias_correction2 = static_cast<Acc>(step.bias_correction2),
-                                 .eps = static_cast<Acc>(step.eps),
-                                 .lr = static_cast<Acc>(step.lr),
-                                 .shrink = static_cast<Acc>(1.0 - step.lr * step.weight_decay)};
+                                 .by = AdamWFactors<Acc>(step)};
   run_parallel(work, (n + kAdamWBlock - 1) / kAdamWBlock, 1);
 }
 

@@ -30,6 +30,7 @@ CLOZE_KERNEL_OF_ALL_TYPES(AddBias);
 
 constexpr std::int64_t kBiasColumns = 512;  // Of one item: 2 KiB of a row at a time.
 constexpr std::int64_t kBiasRows = 128;     // Of one partial sum.
+constexpr int kRowsAtOnce = 8;              // Added in registers.
 
 template <class T>
 struct BiasGradient {
@@ -41,7 +42,22 @@ struct BiasGradient {
 
   template <class Set>
   void run(std::int64_t first, std::int64_t last) const;
+
+ private:
+  template <int Rows, class P>
+  void add_rows(const T* from, std::int64_t width, A* partial) const;
 };
+
+// Adds `Rows` rows to the partial sums, one after the other in registers.
+template <class T>
+template <int Rows, class P>
+void BiasGradient<T>::add_rows(const T* from, std::int64_t width, A* partial) const {
+  for_each_pack<P>(width, [&](std::int64_t i, auto at) {
+    P total = load<P>(partial + i);
+    for (int row = 0; row < Rows; ++row) total = total + load<P>(from + row * f + i, at);
+    store(partial + i, total);
+  });
+}
 
 template <class T>
 template <class Set>
@@ -54,11 +70,11 @@ void BiasGradient<T>::run(std::int64_t first, std::int64_t last) const {
     for (std::int64_t chunk = 0; chunk < n; chunk += kBiasRows) {
       for (std::int64_t i = 0; i < kBiasColumns; i += P::kLanes) store(partial + i, P(0));
       const std::int64_t end = n - chunk < kBiasRows ? n : chunk + kBiasRows;
-      for (std::int64_t row = chunk; row < end; ++row) {
-        for_each_pack<P>(width, [&](std::int64_t i, auto at) {
-          store(partial + i, load<P>(partial + i) + load<P>(dy + row * f + column + i, at));
-        });
+      std::int64_t row = chunk;
+      for (; row + kRowsAtOnce <= end; row += kRowsAtOnce) {
+        add_rows<kRowsAtOnce, P>(dy + row * f + column, width, partial);
       }
+      for (; row < end; ++row) add_rows<1, P>(dy + row * f + column, width, partial);
       for_each_pack<P>(width, [&](std::int64_t i, auto at) {
         A* total = dbias + column + i;
         store(total, load<P>(total, at) + load<P>(partial + i), at);

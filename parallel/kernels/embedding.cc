@@ -2,6 +2,8 @@
 // whole table and takes the tokens in order, so equal ids add up in token order.
 #include "parallel/kernels/embedding.h"
 
+#include <cstring>
+
 #include "parallel/kernels/pack.h"
 
 namespace cloze {
@@ -27,14 +29,17 @@ void EmbeddingForward<T>::run(std::int64_t first, std::int64_t last) const {
   for (std::int64_t token = first; token < last; ++token) {
     const std::int64_t row = ids[token] - first_id;
     const bool here = row >= 0 && row < rows;
-    if (!here && accumulate) continue;
-    const T* from = table + (here ? row * hidden : 0);
     T* to = out + token * hidden;
-    for_each_pack<P>(hidden, [&](std::int64_t i, auto at) {
-      P value = here ? load<P>(from + i, at) : P(0);
-      if (accumulate) value = load<P>(to + i, at) + value;
-      store(to + i, value, at);
-    });
+    const T* from = table + (here ? row * hidden : 0);
+    if (here && accumulate) {
+      for_each_pack<P>(hidden, [&](std::int64_t i, auto at) {
+        store(to + i, load<P>(to + i, at) + load<P>(from + i, at), at);
+      });
+    } else if (here) {
+      std::memcpy(to, from, static_cast<std::size_t>(hidden) * sizeof(T));
+    } else if (!accumulate) {
+      for_each_pack<P>(hidden, [&](std::int64_t i, auto at) { store(to + i, P(0), at); });
+    }
   }
 }
 CLOZE_KERNEL_OF_ALL_TYPES(EmbeddingForward);

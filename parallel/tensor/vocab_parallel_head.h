@@ -21,7 +21,7 @@ struct Targets {
 
 class VocabParallelHead {
  public:
-  static constexpr std::int64_t kChunkTokens = 256;  // Logits of one chunk exist at a time.
+  static constexpr std::int64_t kChunkTokens = 512;  // Logits of one chunk exist at a time.
 
   // `weight` is a [vocab / tp, hidden] group cut as vocab_spec says.
   VocabParallelHead(ParameterGroup& weight, TensorParallel tp) : weight_(weight), tp_(tp) {}
