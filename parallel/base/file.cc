@@ -115,6 +115,10 @@ void File::write_at(std::int64_t offset, std::span<const std::byte> bytes) {
   }
 }
 
+void File::start_sync(std::int64_t offset, std::int64_t bytes) {
+  static_cast<void>(::sync_file_range(descriptor_, offset, bytes, SYNC_FILE_RANGE_WRITE));
+}
+
 void File::sync() {
   CLOZE_REQUIRE(::fsync(descriptor_) == 0, ExitCode::kIo,
                 str("cannot flush ", path_.string(), " to the device: ", reason()),

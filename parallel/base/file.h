@@ -34,6 +34,9 @@ class File {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
+  // Has the system begin to move bytes of the file to the device, so that sync() waits for less.
+  // A hint: what fails shows at sync().
+  void start_sync(std::int64_t offset, std::int64_t bytes);
   // Flushes to the device. An error is final: the kernel may have dropped the pages.
   void sync();
   void close();

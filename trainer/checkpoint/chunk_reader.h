@@ -19,7 +19,7 @@ class ChunkReader {
   ChunkReader(std::filesystem::path folder, const checkpoint::Manifest& manifest);
 
   // Copies bytes [first, first + out.size()) of the entry. A chunk whose digest differs is
-  // kBadInput; the message names file, tensor and chunk.
+  // kBadInput; the message names file, tensor and chunk. Whole chunks are read to their place.
   void read(const checkpoint::Tensor& tensor, const checkpoint::Entry& entry, std::int64_t first,
             std::span<std::byte> out);
 
@@ -34,6 +34,9 @@ class ChunkReader {
     File file;
   };
 
+  // Into `out`, of the chunk's size. What a chunk that throws leaves there is not to be used.
+  void read_chunk(const checkpoint::Tensor& tensor, const checkpoint::Entry& entry,
+                  std::int64_t index, std::span<std::byte> out);
   const Chunk& fetch(const checkpoint::Tensor& tensor, const checkpoint::Entry& entry,
                      std::int64_t index);
   const File& file(std::uint32_t index);

@@ -8,6 +8,8 @@ namespace cloze {
 namespace {
 
 constexpr std::int64_t kLengthBytes = sizeof(std::uint64_t);
+// The device works while the next bytes are digested and copied.
+constexpr std::int64_t kSyncBytes = std::int64_t{4} << 20;
 
 }  // namespace
 
@@ -32,6 +34,9 @@ void SafetensorsWriter::write(std::span<const std::byte> bytes) {
   digester_.update(bytes);
   file_.write(bytes);
   written_ += static_cast<std::int64_t>(bytes.size());
+  if (written_ - syncing_ < kSyncBytes) return;
+  file_.start_sync(syncing_, written_ - syncing_);
+  syncing_ = written_;
 }
 
 void SafetensorsWriter::finish() {

@@ -84,6 +84,7 @@ class SafetensorsWriter {
   std::int64_t header_size_ = 0;
   std::int64_t size_ = 0;
   std::int64_t written_ = 0;
+  std::int64_t syncing_ = 0;  // Bytes on their way to the device.
 };
 
 class SafetensorsReader {

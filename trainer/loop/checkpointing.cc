@@ -76,7 +76,6 @@ void read_rows(TrainingState& state, const WeightSource& source, bool moments) {
 }
 
 void spread_rows(TrainingState& state, bool moments) {
-  state.optimizer().write_values();
   for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
     const UpdateShard& shard = state.reducer().shards()[i];
     if (!shard.whole) continue;
