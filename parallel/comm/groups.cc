@@ -173,10 +173,13 @@ void hide_unconnected_hosts() {
   unsetenv("SLURM_NODELIST");  // NOLINT(concurrency-mt-unsafe)
 }
 
-void choose_copies_between_ranks() {
+bool choose_copies_between_ranks() {
   constexpr const char* kWay = "OMPI_MCA_btl_vader_single_copy_mechanism";
-  if (launched_tasks() <= 1 || environment(kWay) != nullptr || can_read_other_processes()) return;
-  setenv(kWay, "none", /*overwrite=*/0);  // NOLINT(concurrency-mt-unsafe)
+  if (environment(kWay) != nullptr) return false;
+  if (launched_tasks() <= 1 || can_read_other_processes()) return true;
+  // Before MPI and LibTorch have threads. NOLINTNEXTLINE(concurrency-mt-unsafe)
+  setenv(kWay, "none", /*overwrite=*/0);
+  return false;
 }
 
 void check_launch(const Mesh& mesh, int world_size, int num_launched) {

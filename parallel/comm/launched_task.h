@@ -45,9 +45,9 @@ bool is_in_allocation();
 // an interactive job, too. This hides such hosts from it.
 void hide_unconnected_hosts();
 
-// MpiSession calls it before it starts MPI. Where ranks may not read each other's memory, tells
-// Open MPI's shared-memory transport, which would try and fail, unless the user chose a way of
-// copying.
-void choose_copies_between_ranks();
+// MpiSession calls it before it starts MPI. Returns whether the ranks of a host read each other's
+// memory. Where they may not, tells Open MPI's shared-memory transport, which would try and fail,
+// unless the user chose a way of copying: then it is not known, and false.
+bool choose_copies_between_ranks();
 
 }  // namespace cloze

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 
 namespace cloze {
 namespace {
@@ -16,6 +17,18 @@ constexpr std::size_t kMaxFreeStaging = 16;
 
 // Polls between two looks at the clock, and before the first yield of the core.
 constexpr int kSpins = 16;
+
+// While it lives, the rank itself drives its calls.
+class Waiting {
+ public:
+  explicit Waiting(MpiProgress& progress) : progress_(progress) { progress_.set_waiting(true); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() { progress_.set_waiting(false); }
+
+ private:
+  MpiProgress& progress_;
+};
 
 }  // namespace
 
@@ -57,9 +70,12 @@ void MpiProgress::poll() {
 }
 
 MpiOperation::MpiOperation(MpiProgress& progress, const Place& place)
-    : progress_(progress), place_(place) {}
+    : progress_(progress), place_(place) {
+  progress_.begin();
+}
 
 MpiOperation::~MpiOperation() {
+  set_done();
   if (driven_) progress_.remove(this);
   if (staging_.defined()) progress_.give_staging(std::move(staging_));
 }
@@ -113,6 +129,10 @@ std::string MpiOperation::describe() const {
              " of ", place_.size);
 }
 
+void MpiOperation::set_done() {
+  if (!std::exchange(done_, true)) progress_.end();
+}
+
 bool MpiOperation::advance() {
   while (true) {
     if (!requests_.empty()) {
@@ -123,7 +143,10 @@ bool MpiOperation::advance() {
       if (done == 0) return false;
       requests_.clear();
     }
-    if (next_round_ == rounds_.size()) return true;
+    if (next_round_ == rounds_.size()) {
+      set_done();
+      return true;
+    }
     rounds_[next_round_++]();
   }
 }
@@ -135,11 +158,12 @@ bool MpiOperation::test() {
 }
 
 void MpiOperation::wait() {
-  const auto give_up_at = std::chrono::steady_clock::now() + place_.deadline;
+  const auto give_up_at = Clock::now() + place_.deadline;
+  const Waiting waiting(progress_);
   for (int spin = 1; !test(); ++spin) {
     if (spin % kSpins != 0) continue;
     CLOZE_REQUIRE(
-        std::chrono::steady_clock::now() < give_up_at, ExitCode::kTransient,
+        Clock::now() < give_up_at, ExitCode::kTransient,
         str(describe(), " has waited ", place_.deadline.count(), " s for the other ranks"),
         "look for a rank that ended or hangs; raise run.deadline_seconds if a step may "
         "take that long");

@@ -1,10 +1,13 @@
 // Calls in flight over MPI. MPI moves nothing on its own while a rank computes, and a call may
 // need several rounds; so whoever waits for one call, or tests one, drives all of this rank.
+// Between ranks that cannot read each other's memory, MpiSession has a thread that lets MPI move
+// the messages of the current round meanwhile; the rounds are the rank's own thread's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <mpi.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -31,7 +34,19 @@ class MpiProgress {
   void remove(MpiOperation* operation) { std::erase(operations_, operation); }
   void poll();
 
+  // Calls that have begun and are not done.
+  void begin() { in_flight_.fetch_add(1, std::memory_order_relaxed); }
+  void end() { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+  void set_waiting(bool waiting) { waiting_.store(waiting, std::memory_order_relaxed); }
+  // From any thread: whether there are such calls, and nobody waits for them.
+  bool is_left_alone() const {
+    return in_flight_.load(std::memory_order_relaxed) > 0 &&
+           !waiting_.load(std::memory_order_relaxed);
+  }
+
  private:
+  std::atomic<int> in_flight_ = 0;
+  std::atomic<bool> waiting_ = false;
   std::vector<MpiOperation*> operations_;
   std::vector<at::Tensor> free_staging_;
 };
@@ -78,6 +93,7 @@ class MpiOperation final : public Work::Pending {
 
  private:
   std::string describe() const;
+  void set_done();
 
   MpiProgress& progress_;
   Place place_;
@@ -86,6 +102,7 @@ class MpiOperation final : public Work::Pending {
   std::size_t next_round_ = 0;
   at::Tensor staging_;
   bool driven_ = false;
+  bool done_ = false;
 };
 
 }  // namespace cloze

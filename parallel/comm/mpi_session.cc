@@ -8,6 +8,7 @@
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_communicator.h"
 #include "parallel/comm/mpi_progress.h"
+#include "parallel/comm/progress_thread.h"
 
 namespace cloze {
 namespace {
@@ -33,6 +34,13 @@ namespace {
   std::abort();
 }
 
+// Looks for a message that nobody sends; inside its calls MPI moves what is on its way. An error
+// is left to the call that it belongs to.
+void let_mpi_work() {
+  int found = 0;
+  MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_SELF, &found, MPI_STATUS_IGNORE);
+}
+
 }  // namespace
 
 MpiSession::MpiSession(int& argc, char**& argv)
@@ -41,7 +49,7 @@ MpiSession::MpiSession(int& argc, char**& argv)
   MPI_Initialized(&initialized);
   CLOZE_CHECK(initialized == 0, "MPI was started before", "make one MpiSession, in main()");
   hide_unconnected_hosts();
-  choose_copies_between_ranks();
+  const bool ranks_read_each_other = choose_copies_between_ranks();
   int thread_level = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &thread_level), "MPI_Init_thread");
   CLOZE_REQUIRE(thread_level >= MPI_THREAD_FUNNELED, ExitCode::kUsage,
@@ -59,6 +67,11 @@ MpiSession::MpiSession(int& argc, char**& argv)
   check_mpi(MPI_Comm_size(host, &local_size_), "MPI_Comm_size");
   reported_ = std::make_unique<HostFlag>(host);
   check_mpi(MPI_Comm_free(&host), "MPI_Comm_free");
+  const bool messages_need_both = local_size_ < world_size_ || !ranks_read_each_other;
+  if (world_size_ > 1 && messages_need_both && thread_level == MPI_THREAD_MULTIPLE) {
+    thread_ = std::make_unique<ProgressThread>([this] { return progress_->is_left_alone(); },
+                                               &let_mpi_work);
+  }
 }
 
 MpiSession::~MpiSession() {
@@ -66,6 +79,7 @@ MpiSession::~MpiSession() {
     std::fprintf(stderr, "rank %d ends with an error and takes the job with it\n", world_rank_);
     MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::kInternal));
   }
+  thread_.reset();
   reported_.reset();
   MPI_Finalize();
 }

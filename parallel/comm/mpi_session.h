@@ -15,8 +15,10 @@
 namespace cloze {
 
 class MpiProgress;
+class ProgressThread;
 
-// All calls come from one thread, the one that drives the rank.
+// All calls come from one thread, the one that drives the rank. Ranks of several hosts, and those
+// that may not read each other's memory, have another one that lets MPI move messages meanwhile.
 class MpiSession {
  public:
   MpiSession(int& argc, char**& argv);
@@ -55,6 +57,7 @@ class MpiSession {
   int exceptions_at_start_ = 0;
   std::chrono::seconds deadline_{600};
   std::unique_ptr<MpiProgress> progress_;
+  std::unique_ptr<ProgressThread> thread_;  // Null where the ranks do without.
   std::unique_ptr<HostFlag> reported_;
 };
 

@@ -3,16 +3,21 @@
 #include "parallel/comm/mpi_communicator.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/base/clock.h"
 #include "parallel/comm/groups.h"
 #include "tests/comm/communicator_suite.h"
 #include "tests/support/mpi_test_main.h"
@@ -62,6 +67,33 @@ TEST(MpiSessionTest, AGroupKeepsTheOrderOfItsMembers) {
 TEST(MpiSessionTest, AllRanksOfOneMachineKnowEachOther) {
   EXPECT_EQ(test_session().local_size(), test_session().world_size());
   EXPECT_EQ(test_session().local_rank(), test_session().world_rank());
+}
+
+// A message too long to be sent unasked, while its sender makes no call of MPI: the receiver copies
+// it out of the sender's memory, or a thread of the sender's answers.
+TEST(MpiSessionTest, AMessageArrivesWhileItsSenderComputes) {
+  MpiSession& session = test_session();
+  if (session.world_size() == 1) return;
+  const auto group = session.communicator("world", everyone());
+  at::Tensor process = at::full({1}, static_cast<std::int64_t>(::getpid()), at::kLong);
+  group->broadcast(process, 0).wait();
+  const std::filesystem::path arrived = std::filesystem::temp_directory_path() /
+                                        str("cloze-message-arrived-", process.item<std::int64_t>());
+  at::Tensor message = at::full({std::int64_t{1} << 24}, session.world_rank(), at::kInt);
+  if (session.world_rank() == 0) {
+    Work work = group->exchange(std::vector<Transfer>{{message, 1}}, {});
+    const auto start = Clock::now();
+    while (!std::filesystem::exists(arrived) && seconds_since(start) < 60) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_TRUE(std::filesystem::remove(arrived)) << "the message waited for its sender";
+    work.wait();
+  } else if (session.world_rank() == 1) {
+    group->exchange({}, std::vector<Transfer>{{message, 0}}).wait();
+    EXPECT_TRUE(at::all(message == 0).item<bool>());
+    std::ofstream(arrived).put('1');
+  }
+  group->barrier();
 }
 
 TEST(MpiSessionTest, ARankThatWaitsTooLongSaysWhereAndWhy) {
