@@ -8,7 +8,9 @@
 #include "parallel/kernels/adamw.h"
 #include "parallel/kernels/attention.h"
 #include "parallel/kernels/bias.h"
+#include "parallel/kernels/cast.h"
 #include "parallel/kernels/cross_entropy.h"
+#include "parallel/kernels/dropout.h"
 #include "parallel/kernels/embedding.h"
 #include "parallel/kernels/norm.h"
 #include "parallel/kernels/rotary.h"
@@ -55,6 +57,8 @@ struct Inputs {
         sum(x),
         weight(numbers(kHidden)),
         dweight(kHidden),
+        dbias(kHidden),
+        mean(static_cast<std::size_t>(tokens)),
         rstd(static_cast<std::size_t>(tokens), 1.0F),
         inner(numbers(tokens * 2 * kInner)),
         dinner(inner),
@@ -74,10 +78,12 @@ struct Inputs {
         gradient(numbers(made.flat)),
         first_moment(static_cast<std::size_t>(made.flat)),
         second_moment(static_cast<std::size_t>(made.flat)),
+        narrow(static_cast<std::size_t>(made.flat)),
         rope(10000, kHeadDim / 2, kRow) {
     for (std::int64_t t = 0; t < tokens; ++t) {
       ids.push_back(static_cast<std::int32_t>(t * 7919 % made.vocab));
       positions.push_back(static_cast<std::int32_t>(t % kRow));
+      ordinals.push_back(t / kRow);
       lo.push_back(static_cast<std::int32_t>(t / kRow * kRow));
       hi.push_back(static_cast<std::int32_t>(t + 1));
     }
@@ -89,18 +95,26 @@ struct Inputs {
              .kv_stride = kQkv,
              .out_stride = kHeads * kHeadDim,
              .scale = 0.125};
+    dropout = {.p = 0.1,
+               .seed = 1,
+               .ordinals = ordinals.data(),
+               .index_in_row = positions.data(),
+               .hidden_total = kHidden};
   }
 
   const KernelSizes sizes;
   const std::int64_t tokens;
-  Floats x, y, delta, sum, weight, dweight, rstd;
+  Floats x, y, delta, sum, weight, dweight, dbias, mean, rstd;
   Floats inner, dinner, activated;
   Floats qkv, dqkv, qkv_bias, out, dout, lse, scratch;
   Floats logits, of_row, row_sum;
   Floats table, master, gradient, first_moment, second_moment;
+  std::vector<BFloat16> narrow;
   RotaryTable<float> rope;
   std::vector<std::int32_t> ids, positions, lo, hi;
+  std::vector<std::int64_t> ordinals;
   AttentionShape shape;
+  DropoutKey dropout;
 };
 
 void add_norms(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& cases) {
@@ -119,6 +133,17 @@ void add_norms(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& cases
                                               in->rstd.data(), in->y.data(), in->dweight.data(), n,
                                               kHidden, in->sum.data());
                    }});
+  cases.push_back({"layer_norm_forward", bytes_of(2 * n * kHidden), 0, [=] {
+                     layer_norm_forward<float>(in->x.data(), in->weight.data(), in->dbias.data(),
+                                               in->y.data(), in->mean.data(), in->rstd.data(), n,
+                                               kHidden, 1e-5);
+                   }});
+  cases.push_back({"layer_norm_backward", bytes_of(4 * n * kHidden), 0, [=] {
+                     layer_norm_backward<float>(in->delta.data(), in->x.data(), in->weight.data(),
+                                                in->mean.data(), in->rstd.data(), in->y.data(),
+                                                in->dweight.data(), in->dbias.data(), n, kHidden,
+                                                in->sum.data());
+                   }});
 }
 
 void add_feed_forward(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& cases) {
@@ -133,6 +158,17 @@ void add_feed_forward(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>
   cases.push_back(
       {"gelu_forward", bytes_of(2 * n * kInner), 0,
        [=] { gelu_forward<float>(in->activated.data(), nullptr, in->dinner.data(), n, kInner); }});
+  cases.push_back({"gelu_backward", bytes_of(3 * n * kInner), 0, [=] {
+                     gelu_backward<float>(in->activated.data(), in->inner.data(), nullptr,
+                                          in->dinner.data(), n, kInner);
+                   }});
+  cases.push_back({"dropout_add", bytes_of(3 * n * kHidden), 0, [=] {
+                     dropout_add<float>(in->x.data(), in->delta.data(), in->weight.data(),
+                                        &in->dropout, in->y.data(), n, kHidden);
+                   }});
+  cases.push_back(
+      {"dropout_backward", bytes_of(2 * n * kHidden), 0,
+       [=] { dropout_backward<float>(in->delta.data(), &in->dropout, in->y.data(), n, kHidden); }});
 }
 
 void add_attention(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& cases) {
@@ -196,6 +232,12 @@ void add_ends(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& cases)
   cases.push_back({"sum_of_squares", bytes_of(in->sizes.flat), 0, [=] {
                      in->scratch[0] = static_cast<float>(
                          sum_of_squares<float>(in->gradient.data(), in->sizes.flat));
+                   }});
+  cases.push_back({"convert_to_bf16", bytes_of(in->sizes.flat) * 1.5, 0,
+                   [=] { convert(in->gradient.data(), in->narrow.data(), in->sizes.flat); }});
+  cases.push_back({"ordered_sum", bytes_of(3 * in->sizes.flat), 0, [=] {
+                     const float* const parts[] = {in->gradient.data(), in->master.data()};
+                     ordered_sum<float>(parts, 2, in->first_moment.data(), in->sizes.flat);
                    }});
 }
 

@@ -21,7 +21,7 @@ struct KernelCase {
 struct KernelSizes {
   std::int64_t tokens = 2048;
   std::int64_t vocab = 32000;
-  std::int64_t head_chunk = 256;  // Tokens whose logits exist at a time; at most `tokens`.
+  std::int64_t head_chunk = 512;  // Tokens whose logits exist at a time; at most `tokens`.
   std::int64_t flat = 1 << 22;    // Elements of a flat buffer.
 };
 

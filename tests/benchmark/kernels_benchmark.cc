@@ -25,7 +25,7 @@ constexpr std::int64_t kHeads = 8;
 constexpr std::int64_t kKvHeads = 2;
 constexpr std::int64_t kHeadDim = 64;
 constexpr std::int64_t kVocab = 32000;
-constexpr std::int64_t kHeadChunk = 256;
+constexpr std::int64_t kHeadChunk = 512;
 constexpr std::int64_t kFlat = 1 << 22;
 
 using Call = std::function<void()>;
@@ -59,6 +59,13 @@ void add_norms(std::map<std::string, Call>& calls) {
   // The sum with the residual's gradient is left out: it would be another operation.
   calls["rms_norm_backward"] =
       gradients_of([=] { return at::rms_norm(x, {kHidden}, weight, 1e-5); }, {x, weight});
+  const at::Tensor bias = leaf({kHidden});
+  const auto layer_norm = [=] { return at::layer_norm(x, {kHidden}, weight, bias, 1e-5); };
+  calls["layer_norm_forward"] = [=] {
+    const c10::NoGradGuard guard;
+    layer_norm();
+  };
+  calls["layer_norm_backward"] = gradients_of(layer_norm, {x, weight, bias});
 }
 
 void add_feed_forward(std::map<std::string, Call>& calls) {
@@ -74,6 +81,14 @@ void add_feed_forward(std::map<std::string, Call>& calls) {
   calls["swiglu_backward"] = gradients_of(swiglu, {inner});
   const at::Tensor x = at::randn({kTokens, kInner});
   calls["gelu_forward"] = [=] { at::gelu(x, "tanh"); };
+  const at::Tensor dout = at::randn({kTokens, kInner});
+  calls["gelu_backward"] = [=] { at::gelu_backward(dout, x, "tanh"); };
+  const at::Tensor residual = at::randn({kTokens, kHidden});
+  const at::Tensor y = at::randn({kTokens, kHidden});
+  const at::Tensor bias = at::randn({kHidden});
+  calls["dropout_add"] = [=] { residual + at::dropout(y + bias, 0.1, /*train=*/true); };
+  const at::Tensor kept = at::rand({kTokens, kHidden}) >= 0.1;
+  calls["dropout_backward"] = [=] { at::native_dropout_backward(y, kept, 1 / 0.9); };
 }
 
 void add_attention(std::map<std::string, Call>& calls) {
@@ -128,6 +143,8 @@ void add_ends(std::map<std::string, Call>& calls) {
                       false, false);
   };
   calls["sum_of_squares"] = [=] { at::linalg_vector_norm(gradients[0]); };
+  calls["convert_to_bf16"] = [=] { gradients[0].to(at::kBFloat16); };
+  calls["ordered_sum"] = [=] { at::add(gradients[0], values[0]); };
 }
 
 std::map<std::string, Call> libtorch_calls() {
