@@ -55,7 +55,9 @@ MpiSession::MpiSession(int& argc, char**& argv)
   CLOZE_REQUIRE(thread_level >= MPI_THREAD_FUNNELED, ExitCode::kUsage,
                 "this MPI library allows no threads beside the one that calls it",
                 "install one built with thread support, such as Debian's openmpi-bin");
-  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  for (MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF}) {
+    check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  }
   std::set_terminate(abort_job);
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &world_rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
@@ -75,11 +77,11 @@ MpiSession::MpiSession(int& argc, char**& argv)
 }
 
 MpiSession::~MpiSession() {
+  thread_.reset();
   if (std::uncaught_exceptions() > exceptions_at_start_) {
     std::fprintf(stderr, "rank %d ends with an error and takes the job with it\n", world_rank_);
     MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::kInternal));
   }
-  thread_.reset();
   reported_.reset();
   MPI_Finalize();
 }

@@ -65,7 +65,8 @@ void GradientReducer::on_ready(ParameterGroup& group) {
               str(group.members.front().spec.name, " was ready twice in a step"),
               "call ready() once a microbatch");
   if (--missing_[buffer][bucket] == 0) start(buffer, buckets_[buffer][bucket]);
-  for (Reduction& reduction : in_flight_) reduction.work.test();  // MPI moves only when asked.
+  // Rounds, and messages that no thread moves, go on only when asked.
+  for (Reduction& reduction : in_flight_) reduction.work.test();
 }
 
 void GradientReducer::sum_over_model_ranks(const FlatBuffer& buffer, const Bucket& bucket) {

@@ -49,11 +49,15 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
                        const std::int32_t* lo, const std::int32_t* hi,
                        const AttentionDropout* dropout, T* out, Accumulator<T>* lse);
 
+// Elements that the backward pass needs beside its arguments: the parts of dk and dv that the
+// query heads of a kv head give.
+std::int64_t attention_backward_workspace(const AttentionShape& shape);
+
 // dq, dk, dv are written (not added to), with the strides of q, k, v; out and lse are forward's.
 template <class T>
 void attention_backward(const AttentionShape& shape, const T* dout, const T* q, const T* k,
                         const T* v, const T* out, const Accumulator<T>* lse, const std::int32_t* lo,
                         const std::int32_t* hi, const AttentionDropout* dropout, T* dq, T* dk,
-                        T* dv);
+                        T* dv, Accumulator<T>* workspace);
 
 }  // namespace cloze

@@ -1,7 +1,6 @@
 // The backward pass of attention: for each tile of keys, the tiles of queries that see it. The
 // probabilities are made again from lse. A thread owns a query head of a segment, so nothing is
 // added across threads; query heads that share a kv head are summed afterwards, in order.
-#include <memory>
 
 #include "parallel/base/check.h"
 #include "parallel/kernels/attention_tile.h"
@@ -238,11 +237,15 @@ CLOZE_KERNEL_OF_ALL_TYPES(SumHeads);
 
 #ifndef CLOZE_KERNEL_AVX512
 
+std::int64_t attention_backward_workspace(const AttentionShape& shape) {
+  return shape.heads == shape.kv_heads ? 0 : 2 * shape.heads * shape.tokens * shape.head_dim;
+}
+
 template <class T>
 void attention_backward(const AttentionShape& shape, const T* dout, const T* q, const T* k,
                         const T* v, const T* out, const Accumulator<T>* lse, const std::int32_t* lo,
                         const std::int32_t* hi, const AttentionDropout* dropout, T* dq, T* dk,
-                        T* dv) {
+                        T* dv, Accumulator<T>* workspace) {
   check_attention(shape, lo, hi);
   CLOZE_CHECK(shape.kv_tokens == 0, "the backward pass was given a cache of keys",
               "a cache is for generating alone");
@@ -250,24 +253,24 @@ void attention_backward(const AttentionShape& shape, const T* dout, const T* q, 
   const std::uint32_t limit = dropout == nullptr ? 0 : dropout_limit(dropout->p);
   const std::vector<AttentionItem> items =
       attention_items(attention_segments(lo, hi, shape.tokens), shape.heads, /*queries=*/0);
-  const bool shared = shape.heads != shape.kv_heads;
-  const std::int64_t size = shared ? shape.heads * shape.tokens * shape.head_dim : 0;
   // Every element is written before it is read.
-  const auto dk_parts = std::make_unique_for_overwrite<Accumulator<T>[]>(size);
-  const auto dv_parts = std::make_unique_for_overwrite<Accumulator<T>[]>(size);
+  const std::int64_t size = attention_backward_workspace(shape);
+  const bool shared = size > 0;
+  Accumulator<T>* const dk_parts = shared ? workspace : nullptr;
+  Accumulator<T>* const dv_parts = shared ? workspace + size / 2 : nullptr;
   run_parallel(AttentionBackward<T>{shape, dout, q, k, v, out, lse, lo, hi, dropout, limit,
-                                    items.data(), dq, dk, dv, shared ? dk_parts.get() : nullptr,
-                                    shared ? dv_parts.get() : nullptr},
+                                    items.data(), dq, dk, dv, dk_parts, dv_parts},
                static_cast<std::int64_t>(items.size()), 1);
   if (!shared) return;
-  run_parallel(SumHeads<T>{shape, dk_parts.get(), dk}, shape.tokens, 16);
-  run_parallel(SumHeads<T>{shape, dv_parts.get(), dv}, shape.tokens, 16);
+  run_parallel(SumHeads<T>{shape, dk_parts, dk}, shape.tokens, 16);
+  run_parallel(SumHeads<T>{shape, dv_parts, dv}, shape.tokens, 16);
 }
 
 #define CLOZE_INSTANTIATE(T)                                                                      \
   template void attention_backward(const AttentionShape&, const T*, const T*, const T*, const T*, \
                                    const T*, const Accumulator<T>*, const std::int32_t*,          \
-                                   const std::int32_t*, const AttentionDropout*, T*, T*, T*)
+                                   const std::int32_t*, const AttentionDropout*, T*, T*, T*,      \
+                                   Accumulator<T>*)
 CLOZE_INSTANTIATE(double);
 CLOZE_INSTANTIATE(float);
 CLOZE_INSTANTIATE(BFloat16);

@@ -99,7 +99,7 @@ TEST(AttentionCacheChecksTest, BackwardHasNoCache) {
                              .scale = 1.0,
                              .kv_tokens = 3};
   EXPECT_THROW(attention_backward<float>(shape, unused, unused, unused, unused, unused, unused, &lo,
-                                         &hi, nullptr, unused, unused, unused),
+                                         &hi, nullptr, unused, unused, unused, unused),
                Error);
 }
 

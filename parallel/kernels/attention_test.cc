@@ -123,11 +123,12 @@ Arrays<T> run_case(const Case& of) {
   const std::int64_t v = k + s.kv_heads * s.head_dim;
   const T* qkv = result.qkv.data();
   T* dqkv = result.dqkv.data();
+  auto workspace = poisoned<Accumulator<T>>(attention_backward_workspace(s));
   attention_forward<T>(s, qkv, qkv + k, qkv + v, of.lo.data(), of.hi.data(), given,
                        result.out.data(), result.lse.data());
   attention_backward<T>(s, result.dout.data(), qkv, qkv + k, qkv + v, result.out.data(),
                         result.lse.data(), of.lo.data(), of.hi.data(), given, dqkv, dqkv + k,
-                        dqkv + v);
+                        dqkv + v, workspace.data());
   return result;
 }
 
@@ -256,11 +257,12 @@ TEST(AttentionBitsTest, OfADocumentDoNotDependOnItsPlaceInTheBatch) {
   const auto outputs = [&](const Case& of, const float* qkv, const float* dout) {
     const std::int64_t n = of.shape.tokens;
     std::vector<float> out(n * s.out_stride), dqkv(n * s.q_stride), lse(n * s.heads);
+    std::vector<float> workspace(attention_backward_workspace(of.shape));
     attention_forward<float>(of.shape, qkv, qkv + k, qkv + v, of.lo.data(), of.hi.data(), nullptr,
                              out.data(), lse.data());
     attention_backward<float>(of.shape, dout, qkv, qkv + k, qkv + v, out.data(), lse.data(),
                               of.lo.data(), of.hi.data(), nullptr, dqkv.data(), dqkv.data() + k,
-                              dqkv.data() + v);
+                              dqkv.data() + v, workspace.data());
     out.erase(out.begin(), out.end() - length * s.out_stride);
     dqkv.erase(dqkv.begin(), dqkv.end() - length * s.q_stride);
     append(out, dqkv);

@@ -70,10 +70,12 @@ void add_attention(Digest& digest) {
   const auto v = normals<T>(kTokens * kHidden, 3), dout = normals<T>(kTokens * kHidden, 4);
   std::vector<T> out(kTokens * kHidden), dq = out, dk = out, dv = out;
   std::vector<Accumulator<T>> lse(kHeads * kTokens);
+  std::vector<Accumulator<T>> workspace(attention_backward_workspace(shape));
   attention_forward<T>(shape, q.data(), k.data(), v.data(), lo.data(), hi.data(), &dropout,
                        out.data(), lse.data());
   attention_backward<T>(shape, dout.data(), q.data(), k.data(), v.data(), out.data(), lse.data(),
-                        lo.data(), hi.data(), &dropout, dq.data(), dk.data(), dv.data());
+                        lo.data(), hi.data(), &dropout, dq.data(), dk.data(), dv.data(),
+                        workspace.data());
   digest.add(out);
   digest.add(dq);
   digest.add(dk);

@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLOZE = ROOT / "build" / "release" / "cloze"
 
 
 def run_in_environment():
@@ -18,9 +19,8 @@ def run_in_environment():
 
 
 def require_program():
-    program = ROOT / "build" / "release" / "cloze"
-    if not program.exists():
-        sys.exit(f"{program} is not built; fix: scripts/build")
+    if not CLOZE.exists():
+        sys.exit(f"{CLOZE} is not built; fix: scripts/build")
 
 
 def argument_parser(description, parts, rounds, steps):

@@ -6,10 +6,9 @@ import statistics
 import subprocess
 import sys
 
-from program import ROOT
+from program import CLOZE, ROOT
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
-CLOZE = ROOT / "build" / "release" / "cloze"
 CONFIG = ROOT / "scripts" / "measure" / "compare.yaml"
 
 

@@ -95,6 +95,7 @@ struct Inputs {
              .kv_stride = kQkv,
              .out_stride = kHeads * kHeadDim,
              .scale = 0.125};
+    workspace.resize(static_cast<std::size_t>(attention_backward_workspace(shape)));
     dropout = {.p = 0.1,
                .seed = 1,
                .ordinals = ordinals.data(),
@@ -106,7 +107,7 @@ struct Inputs {
   const std::int64_t tokens;
   Floats x, y, delta, sum, weight, dweight, dbias, mean, rstd;
   Floats inner, dinner, activated;
-  Floats qkv, dqkv, qkv_bias, out, dout, lse, scratch;
+  Floats qkv, dqkv, qkv_bias, out, dout, lse, scratch, workspace;
   Floats logits, of_row, row_sum;
   Floats table, master, gradient, first_moment, second_moment;
   std::vector<BFloat16> narrow;
@@ -190,7 +191,7 @@ void add_attention(const std::shared_ptr<Inputs>& in, std::vector<KernelCase>& c
   cases.push_back({"attention_backward", 0, 5 * product, [=] {
                      attention_backward<float>(in->shape, in->dout.data(), q, k, v, in->out.data(),
                                                in->lse.data(), in->lo.data(), in->hi.data(),
-                                               nullptr, dq, dk, dv);
+                                               nullptr, dq, dk, dv, in->workspace.data());
                    }});
   cases.push_back({"rotary", bytes_of(n * (kHeads + kKvHeads) * kHeadDim), 0, [=] {
                      rotary<float>(in->dqkv.data(), kQkv, n, kHeads + kKvHeads, kHeadDim,

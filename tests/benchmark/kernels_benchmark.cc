@@ -25,7 +25,7 @@ constexpr std::int64_t kHeads = 8;
 constexpr std::int64_t kKvHeads = 2;
 constexpr std::int64_t kHeadDim = 64;
 constexpr std::int64_t kVocab = 32000;
-constexpr std::int64_t kHeadChunk = 512;
+constexpr std::int64_t kHeadChunk = KernelSizes{}.head_chunk;
 constexpr std::int64_t kFlat = 1 << 22;
 
 using Call = std::function<void()>;

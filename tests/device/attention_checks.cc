@@ -111,8 +111,9 @@ void check_case(CheckReport& report, const AttentionCase& of) {
                                 auto* lse, E* dqkv) {
     attention_forward<E>(s, from, from + k, from + v, of.lo.data(), of.hi.data(), dropout, out,
                          lse);
+    std::vector<Accumulator<E>> workspace(attention_backward_workspace(s));
     attention_backward<E>(s, gradient, from, from + k, from + v, out, lse, of.lo.data(),
-                          of.hi.data(), dropout, dqkv, dqkv + k, dqkv + v);
+                          of.hi.data(), dropout, dqkv, dqkv + k, dqkv + v, workspace.data());
   };
   AttentionDropout dropout{.p = of.p,
                            .seed = 99,

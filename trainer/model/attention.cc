@@ -156,11 +156,12 @@ at::Tensor Attention::backward(Pass& pass, const Microbatch& microbatch, const a
     using Sum = Accumulator<T>;
     const T* rows = data_of<const T>(qkv);
     T* gradients = data_of<T>(dqkv);
+    at::Tensor workspace = at::empty({attention_backward_workspace(call.shape)}, lse.options());
     attention_backward<T>(call.shape, data_of<const T>(dout), rows, rows + call.k_offset,
                           rows + call.v_offset, data_of<const T>(out), data_of<const Sum>(lse),
                           microbatch.batch.lo.data(), microbatch.batch.hi.data(),
                           call.dropout_or_null(), gradients, gradients + call.k_offset,
-                          gradients + call.v_offset);
+                          gradients + call.v_offset, data_of<Sum>(workspace));
   });
   rotate(dqkv, microbatch, /*inverse=*/true);
   return qkv_.backward(pass, dqkv, x);
