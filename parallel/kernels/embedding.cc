@@ -30,16 +30,19 @@ void EmbeddingForward<T>::run(std::int64_t first, std::int64_t last) const {
     const std::int64_t row = ids[token] - first_id;
     const bool here = row >= 0 && row < rows;
     T* to = out + token * hidden;
-    const T* from = table + (here ? row * hidden : 0);
-    if (here && accumulate) {
-      for_each_pack<P>(hidden, [&](std::int64_t i, auto at) {
-        store(to + i, load<P>(to + i, at) + load<P>(from + i, at), at);
-      });
-    } else if (here) {
-      std::memcpy(to, from, static_cast<std::size_t>(hidden) * sizeof(T));
-    } else if (!accumulate) {
+    if (!here) {
+      if (accumulate) continue;
       for_each_pack<P>(hidden, [&](std::int64_t i, auto at) { store(to + i, P(0), at); });
+      continue;
     }
+    const T* from = table + row * hidden;
+    if (!accumulate) {
+      std::memcpy(to, from, static_cast<std::size_t>(hidden) * sizeof(T));
+      continue;
+    }
+    for_each_pack<P>(hidden, [&](std::int64_t i, auto at) {
+      store(to + i, load<P>(to + i, at) + load<P>(from + i, at), at);
+    });
   }
 }
 CLOZE_KERNEL_OF_ALL_TYPES(EmbeddingForward);

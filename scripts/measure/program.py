@@ -6,16 +6,16 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv" / "bin" / "python"
 CLOZE = ROOT / "build" / "release" / "cloze"
 
 
 def run_in_environment():
     """Starts this program again with .venv's Python, where the libraries live."""
-    python = ROOT / ".venv" / "bin" / "python"
-    if not python.exists():
-        sys.exit(f"{python} is not there; fix: scripts/setup")
+    if not PYTHON.exists():
+        sys.exit(f"{PYTHON} is not there; fix: scripts/setup")
     if pathlib.Path(sys.prefix).resolve() != (ROOT / ".venv").resolve():
-        os.execv(python, [str(python), *sys.argv])
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
 def require_program():

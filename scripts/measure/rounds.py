@@ -6,9 +6,8 @@ import statistics
 import subprocess
 import sys
 
-from program import CLOZE, ROOT
+from program import CLOZE, PYTHON, ROOT
 
-PYTHON = ROOT / ".venv" / "bin" / "python"
 CONFIG = ROOT / "scripts" / "measure" / "compare.yaml"
 
 

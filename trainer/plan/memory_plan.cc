@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parallel/data_parallel/ownership.h"
+#include "parallel/kernels/attention.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "trainer/model/glm.h"
 #include "trainer/model/sites.h"
@@ -44,6 +45,8 @@ StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coo
   sizes.qkv = (heads + 2 * kv_heads) * model.head_dim();
   sizes.attention = heads * model.head_dim();
   sizes.heads = heads;
+  sizes.attention_workspace = attention_backward_workspace(
+      {.tokens = sizes.tokens, .heads = heads, .kv_heads = kv_heads, .head_dim = model.head_dim()});
   sizes.inner = glm2021 ? features : 2 * features;
   sizes.activated = features;
   sizes.vocab = part_of(model.vocab_size(), degrees.tensor, at.tensor).count();

@@ -117,8 +117,8 @@ Memory StageTape::attention_backward(Stash& stash, const Memory& dy, const Memor
   const std::vector<Memory> kept = popped(stash, 3);  // qkv, out, lse
   const Memory dout = row_backward(sizes_.attention, dy);
   const Memory dqkv = whole(sizes_.qkv);
-  if (sizes_.qkv != 3 * sizes_.attention) {
-    const Memory workspace = sums(2 * sizes_.tokens * sizes_.attention);  // Of shared kv heads.
+  if (sizes_.attention_workspace > 0) {
+    const Memory workspace = sums(sizes_.attention_workspace);
   }
   return column_backward(sizes_.qkv, normed);
 }

@@ -20,8 +20,9 @@ struct StageSizes {
   std::int64_t qkv = 0;        // Features of q|k|v.
   std::int64_t attention = 0;  // Features of the heads' outputs.
   std::int64_t heads = 0;
-  std::int64_t inner = 0;      // Features of gate|up, or of up.
-  std::int64_t activated = 0;  // Features of the feed-forward layer's activation.
+  std::int64_t attention_workspace = 0;  // Elements that its backward pass needs meanwhile.
+  std::int64_t inner = 0;                // Features of gate|up, or of up.
+  std::int64_t activated = 0;            // Features of the feed-forward layer's activation.
   std::int64_t vocab = 0;
   std::int64_t layers = 0;
   std::int64_t element_bytes = 4;
