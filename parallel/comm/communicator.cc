@@ -17,9 +17,10 @@ namespace {
 void check_tensor(const Communicator& group, const char* call, const at::Tensor& tensor) {
   CLOZE_CHECK(tensor.defined(), str(group.name(), ".", call, ": an undefined tensor"),
               "allocate the tensor before the call");
-  CLOZE_CHECK(tensor.device().is_cpu(),
-              str(group.name(), ".", call, ": a tensor on ", tensor.device(), ", not on the CPU"),
-              "move it to the CPU, or use a communicator of its device");
+  CLOZE_CHECK(
+      tensor.device() == group.device(),
+      str(group.name(), ".", call, ": a tensor on ", tensor.device(), ", not on ", group.device()),
+      "move it there, or use a communicator of its device");
   CLOZE_CHECK(tensor.is_contiguous(),
               str(group.name(), ".", call, ": a tensor of shape ", tensor.sizes(), " and strides ",
                   tensor.strides(), " is not contiguous"),
@@ -72,6 +73,10 @@ void check_in_place(const Communicator& group, const char* call, const at::Tenso
 }
 
 void copy_bytes(const at::Tensor& output, const at::Tensor& input) {
+  if (!output.is_cpu()) {
+    output.view({-1}).copy_(input.view({-1}));
+    return;
+  }
   void* out = output.mutable_data_ptr();
   const void* in = input.const_data_ptr();
   if (out != in && input.nbytes() > 0) std::memmove(out, in, input.nbytes());
@@ -147,8 +152,8 @@ void Work::wait() {
   tensors_.clear();
 }
 
-Communicator::Communicator(std::string name, int rank, int size)
-    : name_(std::move(name)), rank_(rank), size_(size) {
+Communicator::Communicator(std::string name, int rank, int size, at::Device device)
+    : name_(std::move(name)), rank_(rank), size_(size), device_(device) {
   CLOZE_CHECK(size >= 1 && rank >= 0 && rank < size,
               str(name_, ": rank ", rank, " of a group of ", size), "make a group of its members");
 }

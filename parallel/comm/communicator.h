@@ -1,10 +1,10 @@
 // One group of ranks and the collectives they run together.
 //
-// This is the only door to other ranks. MpiCommunicator carries CPU tensors, LocalCommunicator
-// the threads of one process. Calls match by order: every rank of the group issues the same
-// calls in the same order. All sums are taken element by element in rank order, in fp32 for
-// 16-bit inputs, so every rank gets the same bits and no backend's algorithm shows
-// (docs/decisions/0003-ordered-sums.md). A tensor given to a call belongs to it until wait().
+// This is the only door to other ranks. MpiCommunicator carries CPU tensors, NcclCommunicator those
+// of GPUs, LocalCommunicator the threads of one process. Calls match by order: every rank of the
+// group issues the same calls in the same order. All sums are taken element by element in rank
+// order, in fp32 for 16-bit inputs, so every rank gets the same bits and no backend's algorithm
+// shows (docs/decisions/0003-ordered-sums.md). A tensor given to a call belongs to it until wait().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -69,7 +69,8 @@ struct Transfer {
 
 class Communicator {
  public:
-  Communicator(std::string name, int rank, int size);
+  // `device`: where the tensors of its calls are.
+  Communicator(std::string name, int rank, int size, at::Device device = at::kCPU);
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
   virtual ~Communicator() = default;
@@ -77,6 +78,7 @@ class Communicator {
   const std::string& name() const { return name_; }  // "tensor", "data", ...: for errors, traces.
   int rank() const { return rank_; }                 // In this group: 0 <= rank < size.
   int size() const { return size_; }
+  at::Device device() const { return device_; }
 
   // In place. `tensor` ends as the reduction over all ranks, the same bits on each. The maximum
   // of anything and NaN is NaN.
@@ -130,6 +132,7 @@ class Communicator {
   const std::string name_;
   const int rank_;
   const int size_;
+  const at::Device device_;
   Trace* trace_ = nullptr;
   int trace_group_ = 0;  // Of this group in the trace.
 };

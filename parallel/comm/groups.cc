@@ -85,9 +85,11 @@ std::vector<Communicator*> all_of(const Groups& groups) {
 
 // The members of a group, asked from themselves.
 std::vector<int> members_of(Communicator& group, int world_rank) {
-  at::Tensor all = at::empty({group.size()}, at::kLong);
-  group.all_gather(all, at::full({1}, world_rank, at::kLong)).wait();
-  const auto* ranks = all.const_data_ptr<std::int64_t>();
+  const auto options = at::TensorOptions(group.device()).dtype(at::kLong);
+  const at::Tensor all = at::empty({group.size()}, options);
+  group.all_gather(all, at::full({1}, world_rank, options)).wait();
+  const at::Tensor on_host = all.cpu();
+  const auto* ranks = on_host.const_data_ptr<std::int64_t>();
   return {ranks, ranks + group.size()};
 }
 
@@ -163,6 +165,19 @@ void check_mkl_mode(const std::string& mode) {
                 "unset it, or set it to AVX2,STRICT or AVX512,STRICT");
 }
 
+void prepare_nccl_environment() {
+  check_nccl_address(environment("NCCL_COMM_ID"));
+  // Before NCCL has threads. NOLINTNEXTLINE(concurrency-mt-unsafe)
+  setenv("NCCL_LAUNCH_ORDER_IMPLICIT", "1", /*overwrite=*/0);
+}
+
+void check_nccl_address(const char* address) {
+  CLOZE_REQUIRE(address == nullptr, ExitCode::kUsage,
+                str("NCCL_COMM_ID is set, to '", std::string_view(address).substr(0, 64),
+                    "': whoever reaches that address could join the job"),
+                "unset it; the ranks agree on an identity over MPI");
+}
+
 std::optional<LaunchedTask> launched_task() { return launched_task_of(environment); }
 
 bool is_in_allocation() { return is_allocation(environment); }
@@ -199,6 +214,14 @@ Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas) {
   return build(mesh, session.world_rank(), kv_replicas,
                [&](const std::string& name, const std::vector<int>& members) {
                  return session.communicator(name, members);
+               });
+}
+
+Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas) {
+  return build(mesh, rank, kv_replicas,
+               [&](const std::string& name, const std::vector<int>& members) {
+                 // Gradients may take until the end of the step; everything else is waited for.
+                 return session.communicator(name, members, /*urgent=*/name != "data");
                });
 }
 

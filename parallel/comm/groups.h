@@ -9,6 +9,7 @@
 #include "parallel/comm/communicator.h"
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/mpi_session.h"
+#include "parallel/comm/nccl_session.h"
 #include "parallel/mesh/mesh.h"
 
 namespace cloze {
@@ -42,6 +43,9 @@ Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas);
 // The same for the thread that is `rank` of `world`.
 Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas);
 
+// The same for tensors on GPUs. Every rank of the session calls it.
+Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas);
+
 // Records the calls of all groups while the trace is on. Every rank of the world calls it.
 void record_calls(const Groups& groups, Trace& trace);
 // The trace is about to end its life.
@@ -64,5 +68,11 @@ int first_of_thread_list(const std::string& text);
 // like. Throws Error kUsage when MKL_CBWR names no mode: MKL would drop its promise silently.
 std::map<std::string, std::string> numerics_of_environment();
 void check_mkl_mode(const std::string& mode);
+
+// To be called before NCCL is. Lets it start the transfers of a GPU in the order of the program
+// (NCCL_LAUNCH_ORDER_IMPLICIT), unless the user has said how. Throws Error kUsage when NCCL_COMM_ID
+// is set: it would replace the secret of a job by an address that anybody may join.
+void prepare_nccl_environment();
+void check_nccl_address(const char* address);  // What NCCL_COMM_ID is; null when it is not set.
 
 }  // namespace cloze

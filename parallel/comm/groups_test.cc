@@ -143,5 +143,16 @@ TEST(EnvironmentTest, OnlyModesThatMklKnowsAreTaken) {
   }
 }
 
+TEST(EnvironmentTest, AnAddressThatReplacesNcclsSecretIsRefused) {
+  check_nccl_address(nullptr);
+  try {
+    check_nccl_address("10.0.0.1:12345");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    EXPECT_NE(error.problem().find("'10.0.0.1:12345'"), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace cloze

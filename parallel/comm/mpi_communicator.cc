@@ -10,15 +10,12 @@
 
 #include "parallel/base/check.h"
 #include "parallel/comm/ordered_reduce.h"
-#include "parallel/mesh/shard.h"
 
 namespace cloze {
 namespace {
 
 // Up to here an all_reduce goes in one round: more bytes in all, but one latency instead of two.
 constexpr std::int64_t kBytesAtOnce = 16 * 1024;
-// Slices of an all_reduce start on whole cache lines of any dtype.
-constexpr std::int64_t kSliceGrain = 64;
 // Tags below are for exchange(), tags from here up for collectives; MPI promises 2^15 of them.
 constexpr std::int64_t kNumTags = 1 << 14;
 
@@ -27,12 +24,6 @@ int collective_tag(std::int64_t call) { return static_cast<int>(kNumTags + call 
 
 std::byte* bytes_of(const at::Tensor& tensor) {
   return static_cast<std::byte*>(tensor.mutable_data_ptr());
-}
-
-// Elements [first, last) that rank `index` reduces.
-Range slice_of(std::int64_t count, int size, int index) {
-  const Range grains = part_of((count + kSliceGrain - 1) / kSliceGrain, size, index);
-  return {std::min(count, grains.first * kSliceGrain), std::min(count, grains.last * kSliceGrain)};
 }
 
 }  // namespace
@@ -100,7 +91,7 @@ Work MpiCommunicator::all_reduce_in_slices(at::Tensor tensor, ReduceOp op) {
   const auto place = [tensor, width](const Range& slice) {
     return bytes_of(tensor) + slice.first * width;
   };
-  const Range mine = slice_of(tensor.numel(), size(), rank());
+  const Range mine = reduction_slice(tensor.numel(), size(), rank());
   const std::int64_t bytes = mine.count() * width;
   std::byte* staging = operation->staging(bytes * size());
   std::vector<const void*> parts(size(), place(mine));
@@ -109,7 +100,7 @@ Work MpiCommunicator::all_reduce_in_slices(at::Tensor tensor, ReduceOp op) {
     parts[peer] = staging + peer * bytes;
   });
   for_each_peer([&](int peer) {
-    const Range slice = slice_of(tensor.numel(), size(), peer);
+    const Range slice = reduction_slice(tensor.numel(), size(), peer);
     operation->send(place(slice), slice.count() * width, peer);
   });
   // By pointer: the rounds belong to the operation.
@@ -117,7 +108,7 @@ Work MpiCommunicator::all_reduce_in_slices(at::Tensor tensor, ReduceOp op) {
       [this, op, tensor, mine, width, place, parts = std::move(parts), running = operation.get()] {
         ordered_reduce(place(mine), parts, mine.count(), tensor.scalar_type(), op);
         for_each_peer([&](int peer) {
-          const Range slice = slice_of(tensor.numel(), size(), peer);
+          const Range slice = reduction_slice(tensor.numel(), size(), peer);
           running->receive(place(slice), slice.count() * width, peer);
         });
         for_each_peer([&](int peer) { running->send(place(mine), mine.count() * width, peer); });

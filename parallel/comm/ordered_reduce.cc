@@ -122,4 +122,10 @@ void ordered_reduce(void* output, std::span<const void* const> parts, std::int64
   reduce(output, parts, count, op);
 }
 
+Range reduction_slice(std::int64_t count, int size, int index) {
+  constexpr std::int64_t kSliceGrain = 64;
+  const Range grains = part_of((count + kSliceGrain - 1) / kSliceGrain, size, index);
+  return {std::min(count, grains.first * kSliceGrain), std::min(count, grains.last * kSliceGrain)};
+}
+
 }  // namespace cloze

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "parallel/comm/communicator.h"
+#include "parallel/mesh/shard.h"
 
 namespace cloze {
 
@@ -17,5 +18,9 @@ bool is_reducible(at::ScalarType dtype);
 // 16-bit types, rounded once at the end. `output` may be one of the parts.
 void ordered_reduce(void* output, std::span<const void* const> parts, std::int64_t count,
                     at::ScalarType dtype, ReduceOp op);
+
+// Elements that rank `index` of `size` reduces when each reduces a part of `count`. All but the
+// last are whole cache lines, whatever the dtype.
+Range reduction_slice(std::int64_t count, int size, int index);
 
 }  // namespace cloze

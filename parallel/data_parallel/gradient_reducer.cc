@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/sums.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -128,8 +127,8 @@ void GradientReducer::complete(Reduction& reduction) {
         parts.push_back(data_of<const T>(reduction.received) + source * mine + place);
       }
       const std::int64_t offset = in_place ? piece.flat_offset : piece.shard_offset;
-      ordered_sum<T>(parts.data(), data_.size(), data_of<T>(shard.gradient) + offset,
-                     piece.elements);
+      options_.kernels.of<T>().ordered_sum(parts.data(), data_.size(),
+                                           data_of<T>(shard.gradient) + offset, piece.elements);
       place += piece.elements;
     }
   });

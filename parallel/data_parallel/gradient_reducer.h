@@ -15,13 +15,15 @@
 
 #include "parallel/comm/communicator.h"
 #include "parallel/data_parallel/ownership.h"
+#include "parallel/kernels/kernels.h"
 #include "parallel/pass/parameter.h"
 
 namespace cloze {
 
 struct GradientReducerOptions {
   std::int64_t bucket_bytes;
-  int zero_stage;  // 0: every rank updates everything; 1: each its rows.
+  int zero_stage;                          // 0: every rank updates everything; 1: each its rows.
+  const Kernels& kernels = cpu_kernels();  // Of the device that holds the gradients.
 };
 
 // What one rank updates of one flat buffer.

@@ -75,17 +75,19 @@ ParameterGroup& ParameterTable::add_copy(ParameterSpec spec, const ParameterGrou
   return group;
 }
 
-void ParameterTable::allocate(at::ScalarType compute) {
-  allocate_buffers(compute, /*with_gradients=*/true);
+void ParameterTable::allocate(at::ScalarType compute, at::Device device) {
+  allocate_buffers(compute, device, /*with_gradients=*/true);
 }
 
 void ParameterTable::allocate_values(at::ScalarType compute) {
-  allocate_buffers(compute, /*with_gradients=*/false);
+  allocate_buffers(compute, at::kCPU, /*with_gradients=*/false);
 }
 
-void ParameterTable::allocate_buffers(at::ScalarType compute, bool with_gradients) {
+void ParameterTable::allocate_buffers(at::ScalarType compute, at::Device device,
+                                      bool with_gradients) {
   compute_ = compute;
-  const at::ScalarType accumulator = accumulator_of(compute);
+  const at::TensorOptions values = at::TensorOptions(device).dtype(compute);
+  const at::TensorOptions gradients = values.dtype(accumulator_of(compute));
   buffers_.clear();
   // Backward reaches the last layer first, so its gradients lie first.
   for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
@@ -108,8 +110,8 @@ void ParameterTable::allocate_buffers(at::ScalarType compute, bool with_gradient
   }
   for (FlatBuffer& buffer : buffers_) {
     const std::int64_t elements = aligned(buffer.offsets.back() + buffer.groups.back()->elements());
-    buffer.value = at::zeros({elements}, compute);
-    if (with_gradients) buffer.main_grad = at::zeros({elements}, accumulator);
+    buffer.value = at::zeros({elements}, values);
+    if (with_gradients) buffer.main_grad = at::zeros({elements}, gradients);
     for (std::size_t i = 0; i < buffer.groups.size(); ++i) {
       place(*buffer.groups[i], buffer.value, buffer.main_grad, buffer.offsets[i]);
     }
@@ -119,8 +121,8 @@ void ParameterTable::allocate_buffers(at::ScalarType compute, bool with_gradient
     const ParameterGroup* owner = copy_owners_[i];
     const std::int64_t elements = groups_[i].elements();
     const at::Tensor value =
-        owner != nullptr ? owner->value.view({elements}) : at::zeros({elements}, compute);
-    place(groups_[i], value, with_gradients ? at::zeros({elements}, accumulator) : at::Tensor(), 0);
+        owner != nullptr ? owner->value.view({elements}) : at::zeros({elements}, values);
+    place(groups_[i], value, with_gradients ? at::zeros({elements}, gradients) : at::Tensor(), 0);
   }
 }
 

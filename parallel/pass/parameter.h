@@ -80,7 +80,7 @@ class ParameterTable {
   // stage when `owner` is null.
   ParameterGroup& add_copy(ParameterSpec spec, const ParameterGroup* owner);
 
-  void allocate(at::ScalarType compute);
+  void allocate(at::ScalarType compute, at::Device device = at::kCPU);
   // The same without gradients: for a model that is used and not trained.
   void allocate_values(at::ScalarType compute);
 
@@ -97,7 +97,7 @@ class ParameterTable {
   std::vector<const Parameter*> owned() const;
 
  private:
-  void allocate_buffers(at::ScalarType compute, bool with_gradients);
+  void allocate_buffers(at::ScalarType compute, at::Device device, bool with_gradients);
 
   std::deque<ParameterGroup> groups_;
   std::vector<const ParameterGroup*> copy_owners_;  // One per group; null but for copies.

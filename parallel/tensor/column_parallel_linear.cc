@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/bias.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -72,7 +71,8 @@ at::Tensor ColumnParallelLinear::forward(Pass& /*pass*/, const at::Tensor& x) co
   at::Tensor y = at::mm(gather_tokens(x, tp_).wait(), weight_.value.t());
   if (bias_ != nullptr && !options_.caller_adds_bias) {
     with_type(y.scalar_type(), [&]<typename T>() {
-      add_bias<T>(data_of<T>(y), data_of<const T>(bias_->value), y.size(0), y.size(1));
+      tp_.kernels.of<T>().add_bias(data_of<T>(y), data_of<const T>(bias_->value), y.size(0),
+                                   y.size(1));
     });
   }
   return y;
@@ -87,8 +87,8 @@ at::Tensor ColumnParallelLinear::backward(Pass& pass, const at::Tensor& dy,
   pass.weight_gradients.ready(weight_);
   if (bias_ != nullptr) {
     with_type(dy.scalar_type(), [&]<typename T>() {
-      bias_gradient<T>(data_of<const T>(dy), data_of<Accumulator<T>>(bias_->main_grad), dy.size(0),
-                       dy.size(1));
+      tp_.kernels.of<T>().bias_gradient(
+          data_of<const T>(dy), data_of<Accumulator<T>>(bias_->main_grad), dy.size(0), dy.size(1));
     });
     pass.weight_gradients.ready(*bias_);
   }

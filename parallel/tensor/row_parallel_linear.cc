@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/bias.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -57,8 +56,8 @@ at::Tensor RowParallelLinear::backward(Pass& pass, const at::Tensor& dy,
   TensorInFlight gathered = gather_tokens(dy, tp_);
   if (bias_ != nullptr) {
     with_type(dy.scalar_type(), [&]<typename T>() {
-      bias_gradient<T>(data_of<const T>(dy), data_of<Accumulator<T>>(bias_->main_grad), dy.size(0),
-                       dy.size(1));
+      tp_.kernels.of<T>().bias_gradient(
+          data_of<const T>(dy), data_of<Accumulator<T>>(bias_->main_grad), dy.size(0), dy.size(1));
     });
     pass.weight_gradients.ready(*bias_);
   }

@@ -152,10 +152,10 @@ TEST_P(TensorParallelTest, AnEmbeddingOfAVocabularyThatDoesNotDivideEqualsTheTab
     set_values(table, {weight});
     const std::vector<std::int32_t> ids = {0, 6, 3, 3, 1, 5, 2, 4, 6, 0, 3, 2};
     const at::Tensor index = at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()));
-    expect_close(layer.forward(ids), own_tokens(weight.index_select(0, index), tp));
+    expect_close(layer.forward(ids.data(), kTokens), own_tokens(weight.index_select(0, index), tp));
     const at::Tensor dy = numbers({kTokens, 3}, 2);
     Pass pass;
-    layer.backward(pass, own_tokens(dy, tp), ids);
+    layer.backward(pass, own_tokens(dy, tp), ids.data());
     const at::Tensor expected = at::zeros_like(weight).index_add(0, index, dy);
     expect_close(table.groups()[0].main_grad,
                  part_of_box(expected, table.groups()[0].members[0].spec.box));

@@ -11,13 +11,15 @@
 #include <ATen/core/Tensor.h>
 
 #include "parallel/comm/communicator.h"
+#include "parallel/kernels/kernels.h"
 
 namespace cloze {
 
-// How the layers of a stage are cut over the tensor ranks.
+// How the layers of a stage are cut over the tensor ranks, and what they compute with.
 struct TensorParallel {
   Communicator& group;
   bool sequence = false;  // Tokens are cut over the group outside of the linear layers.
+  const Kernels& kernels = cpu_kernels();
 
   int rank() const { return group.rank(); }
   int size() const { return group.size(); }

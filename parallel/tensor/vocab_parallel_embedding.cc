@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "parallel/kernels/embedding.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -22,28 +21,28 @@ VocabParallelEmbedding::VocabParallelEmbedding(ParameterTable& table,
                                                TensorParallel tp)
     : tp_(tp), weight_(table.add({vocab_spec(options, tp)})) {}
 
-at::Tensor VocabParallelEmbedding::forward(std::span<const std::int32_t> ids) const {
+at::Tensor VocabParallelEmbedding::forward(const std::int32_t* ids, std::int64_t tokens) const {
   const Box& box = weight_.members.front().spec.box;
-  const auto tokens = static_cast<std::int64_t>(ids.size());
   const std::int64_t hidden = box.shape[1];
   at::Tensor found = at::empty({tokens, hidden}, weight_.value.options());
   with_type(found.scalar_type(), [&]<typename T>() {
-    embedding_forward<T>(data_of<const T>(weight_.value), box.offset[0], box.shape[0], ids.data(),
-                         data_of<T>(found), tokens, hidden, /*accumulate=*/false);
+    tp_.kernels.of<T>().embedding_forward(data_of<const T>(weight_.value), box.offset[0],
+                                          box.shape[0], ids, data_of<T>(found), tokens, hidden,
+                                          /*accumulate=*/false);
   });
   return reduce_tokens(found, tp_).wait();  // One rank has the row, the others add zeros.
 }
 
 void VocabParallelEmbedding::backward(Pass& pass, const at::Tensor& dy,
-                                      std::span<const std::int32_t> ids) const {
+                                      const std::int32_t* ids) const {
   const Box& box = weight_.members.front().spec.box;
   const at::Tensor whole = gather_tokens(dy, tp_).wait();
   {
     const TraceSpan recorded = pass.weight_gradients.span();
     with_type(whole.scalar_type(), [&]<typename T>() {
-      embedding_backward<T>(data_of<const T>(whole), ids.data(), box.offset[0], box.shape[0],
-                            data_of<Accumulator<T>>(weight_.main_grad), whole.size(0),
-                            box.shape[1]);
+      tp_.kernels.of<T>().embedding_backward(
+          data_of<const T>(whole), ids, box.offset[0], box.shape[0],
+          data_of<Accumulator<T>>(weight_.main_grad), whole.size(0), box.shape[1]);
     });
   }
   pass.weight_gradients.ready(weight_);

@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 
 #include "parallel/pass/pass.h"
@@ -29,9 +28,9 @@ class VocabParallelEmbedding {
                          TensorParallel tp);
 
   // ids [tokens] -> [tokens (/ tp), hidden].
-  at::Tensor forward(std::span<const std::int32_t> ids) const;
+  at::Tensor forward(const std::int32_t* ids, std::int64_t tokens) const;
   // dy [tokens (/ tp), hidden].
-  void backward(Pass& pass, const at::Tensor& dy, std::span<const std::int32_t> ids) const;
+  void backward(Pass& pass, const at::Tensor& dy, const std::int32_t* ids) const;
 
   ParameterGroup& weight() const { return weight_; }  // [vocab / tp, hidden]
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "parallel/kernels/cross_entropy.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -43,38 +42,40 @@ constexpr std::int64_t kRowsAtOnce = 16;
 // between.
 template <typename T>
 void cross_entropy_of_rows(const Chunk& chunk, std::int64_t row, std::int64_t first_id,
-                           std::span<const std::int32_t> ids, Communicator& group, double* losses) {
+                           std::span<const std::int32_t> ids, const TensorParallel& tp,
+                           double* losses) {
   using Sum = Accumulator<T>;
   const auto n = static_cast<std::int64_t>(ids.size());
   const std::int64_t vocab = chunk.logits.size(1);
   T* data = data_of<T>(chunk.logits) + row * vocab;
 
   const at::Tensor largest = chunk.largest.narrow(0, 0, n);
-  row_max<T>(data, vocab, n, vocab, data_of<Sum>(largest));
-  group.all_reduce(largest, ReduceOp::kMax).wait();
+  tp.kernels.of<T>().row_max(data, vocab, n, vocab, data_of<Sum>(largest));
+  tp.group.all_reduce(largest, ReduceOp::kMax).wait();
 
   const at::Tensor sums = chunk.sums.narrow(0, 0, 2 * n);
-  row_sums<T>(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
-              data_of<Sum>(sums), data_of<Sum>(sums) + n);
-  group.all_reduce(sums, ReduceOp::kSum).wait();
+  tp.kernels.of<T>().row_sums(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
+                              data_of<Sum>(sums), data_of<Sum>(sums) + n);
+  tp.group.all_reduce(sums, ReduceOp::kSum).wait();
   for (std::int64_t i = 0; i < n; ++i) {
     losses[i] = std::log(static_cast<double>(data_of<Sum>(sums)[i])) -
                 static_cast<double>(data_of<Sum>(sums)[n + i]);
   }
   if (!chunk.weights.defined()) return;
-  softmax_gradient<T>(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
-                      data_of<Sum>(sums), data_of<Sum>(chunk.weights));
+  tp.kernels.of<T>().softmax_gradient(data, vocab, n, vocab, first_id, ids.data(),
+                                      data_of<Sum>(largest), data_of<Sum>(sums),
+                                      data_of<Sum>(chunk.weights));
 }
 
 // The same of a whole chunk, whose first rows `ids` are.
 template <typename T>
 void cross_entropy(const Chunk& chunk, std::int64_t first_id, std::span<const std::int32_t> ids,
-                   double weight, Communicator& group, double* losses) {
+                   double weight, const TensorParallel& tp, double* losses) {
   if (chunk.weights.defined()) chunk.weights.fill_(weight);
   const auto n = static_cast<std::int64_t>(ids.size());
-  const std::int64_t rows = group.size() == 1 ? kRowsAtOnce : n;
+  const std::int64_t rows = tp.size() == 1 ? kRowsAtOnce : n;
   for (std::int64_t row = 0; row < n; row += rows) {
-    cross_entropy_of_rows<T>(chunk, row, first_id, ids.subspan(row, std::min(rows, n - row)), group,
+    cross_entropy_of_rows<T>(chunk, row, first_id, ids.subspan(row, std::min(rows, n - row)), tp,
                              losses + row);
   }
 }
@@ -104,7 +105,7 @@ std::vector<double> VocabParallelHead::forward(Pass& pass, const at::Tensor& x,
       at::mm_out(logits, rows, weight_.value.t());
       with_type(logits.scalar_type(), [&]<typename T>() {
         cross_entropy<T>(chunk, first_id, std::span(targets.ids).subspan(first, n), loss_weight,
-                         tp_.group, losses.data() + first);
+                         tp_, losses.data() + first);
       });
       if (!wants_gradient) continue;
       at::Tensor drows = chunk.drows.narrow(0, 0, n);

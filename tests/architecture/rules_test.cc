@@ -50,7 +50,7 @@ struct Home {
 TEST(RulesTest, ThirdPartyHeadersHaveHomes) {
   const std::vector<Home> homes = {
       {"Open MPI", R"(#include <mpi\.h>)", {"parallel/comm/", "tests/comm/", "tests/support/"}},
-      {"NCCL", R"(#include <nccl\.h>)", {"parallel/comm/"}},
+      {"NCCL", R"(#include <nccl\.h>)", {"parallel/device/"}},
       {"yaml-cpp", R"(#include <yaml-cpp/)", {"trainer/config/"}},
       {"CLI11", R"(#include <CLI/)", {"trainer/cli/command_line.cc"}},
       {"simdjson", R"(#include <simdjson)", {"data/", "trainer/report/"}},

@@ -280,7 +280,7 @@ inline void bad_calls_are_refused_before_anything_is_sent(const Make& make) {
   refused([&] { return group->all_reduce(at::Tensor(), sum); }, "undefined");
   refused([&] { return group->all_reduce(at::zeros({3, 4}).t(), sum); }, "not contiguous");
   refused([&] { return group->all_reduce(at::zeros({3}, at::kBool), sum); }, "no reduction");
-  refused([&] { return group->all_reduce(at::zeros({3}, at::kMeta), sum); }, "not on the CPU");
+  refused([&] { return group->all_reduce(at::zeros({3}, at::kMeta), sum); }, "not on cpu");
   refused([&] { return group->all_gather(at::zeros({2 * size + 1, 4}), part); }, "times");
   refused([&] { return group->all_gather(whole.to(at::kHalf), part); }, "output is");
   refused([&] { return group->reduce_scatter(part, at::zeros({2 * size + 1, 4}), sum); }, "times");

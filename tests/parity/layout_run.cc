@@ -99,9 +99,25 @@ void on_layout(config::Run run, const Degrees& layout,
   });
 }
 
+void connect_threads(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
+                     const std::function<void(const Groups&)>& body) {
+  body(connect_local(mesh, world, rank, kv_replicas));
+}
+
+Connect connect_gpus(SimulatedGpus& gpus) {
+  return [&gpus](const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
+                 const std::function<void(const Groups&)>& body) {
+    const SimulatedGpus::Rank self(gpus, rank);
+    const auto host = world.communicator("host", world.everyone(), rank);
+    NcclSession session(self.device(), *host, {.deadline = std::chrono::seconds(60)});
+    body(connect_nccl(mesh, session, rank, kv_replicas));
+  };
+}
+
 LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
                        const BatchesOfStep& batches, double learning_rate, int threads,
-                       const GlobalTensors& weights) {
+                       const GlobalTensors& weights, const Connect& connect,
+                       const Kernels& kernels) {
   run.mutable_parallel()->set_tensor(layout.tensor);
   run.mutable_parallel()->set_pipeline(layout.pipeline);
   const Mesh mesh(layout);
@@ -110,10 +126,8 @@ LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
   GlobalCollector final;
   LayoutOutcome outcome;
   std::mutex mutex;
-  run_ranks(layout.world(), [&](LocalWorld& world, int rank) {
-    at::set_num_threads(threads);
-    const Groups groups = connect_local(mesh, world, rank, kv_replicas(run.model(), layout.tensor));
-    TrainingState state(run, groups);
+  const auto train = [&](const Groups& groups) {
+    TrainingState state(run, groups, /*trace=*/nullptr, kernels);
     if (!weights.empty()) set_values(state, weights);
     {
       const std::scoped_lock lock(mutex);
@@ -124,12 +138,16 @@ LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
           train_step(state, batches(run, layout, groups.at, step), learning_rate);
       const std::scoped_lock lock(mutex);
       if (step == 0) collect_gradients(state, gradients);
-      if (rank != 0) continue;
+      if (groups.world_rank != 0) continue;
       outcome.losses.push_back(report.loss());
       outcome.norms.push_back(report.gradient_norm);
     }
     const std::scoped_lock lock(mutex);
     collect_values(state, final);
+  };
+  run_ranks(layout.world(), [&](LocalWorld& world, int rank) {
+    at::set_num_threads(threads);
+    connect(mesh, world, rank, kv_replicas(run.model(), layout.tensor), train);
   });
   outcome.initial = initial.finish();
   outcome.gradients = steps > 0 ? gradients.finish() : GlobalTensors();

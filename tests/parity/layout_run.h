@@ -11,7 +11,11 @@
 
 #include "configs/schema/run.pb.h"
 #include "data/sample_source.h"
+#include "parallel/comm/groups.h"
+#include "parallel/comm/local_communicator.h"
+#include "parallel/kernels/kernels.h"
 #include "parallel/mesh/mesh.h"
+#include "tests/support/simulated_gpus.h"
 #include "trainer/loop/training_state.h"
 
 namespace cloze {
@@ -31,12 +35,24 @@ struct LayoutOutcome {
 using BatchesOfStep = std::function<std::vector<Batch>(
     const config::Run& run, const Degrees& layout, const Coordinates& at, int step)>;
 
+// Connects a rank and calls body with its groups.
+using Connect = std::function<void(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
+                                   const std::function<void(const Groups&)>& body)>;
+
+// Groups of threads that hand each other copies.
+void connect_threads(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
+                     const std::function<void(const Groups&)>& body);
+
+// Groups of NCCL on simulated GPUs.
+Connect connect_gpus(SimulatedGpus& gpus);
+
 // Sets the layout in `run` and trains `steps` steps, from `weights` where given, else from the
 // run's seed. Throws when two ranks that hold the same
 // element disagree in a bit, or when an element is nobody's.
 LayoutOutcome train_on(config::Run run, const Degrees& layout, int steps,
                        const BatchesOfStep& batches, double learning_rate = 1e-3, int threads = 1,
-                       const GlobalTensors& weights = {});
+                       const GlobalTensors& weights = {}, const Connect& connect = connect_threads,
+                       const Kernels& kernels = cpu_kernels());
 
 // Rows of blank infilling made of random text with document ends.
 BatchesOfStep sampled_batches(const config::Run& run);

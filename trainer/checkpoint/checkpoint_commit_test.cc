@@ -56,7 +56,9 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
   const auto one_save = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - start);
   std::int64_t acknowledged = 1;
-  for (int round = 0; round < 25; ++round) {
+  // More rounds, and longer ones, where the machine is too busy to save anything meanwhile.
+  for (int round = 0; round < 25 || acknowledged == 1; ++round) {
+    ASSERT_LT(round, 1000) << "nothing was ever saved";
     int pipe_ends[2];
     ASSERT_EQ(::pipe(pipe_ends), 0);
     const pid_t child = ::fork();
@@ -72,7 +74,7 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
     }
     ::close(pipe_ends[1]);
     // Some time in the first three saves, however fast the disk is.
-    std::this_thread::sleep_for(one_save * testing::draw(random, 10, 300) / 100);
+    std::this_thread::sleep_for(one_save * testing::draw(random, 10, 300) / 100 * (1 + round / 25));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -87,7 +89,6 @@ TEST(CheckpointCommitTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
     ASSERT_LE(step, acknowledged + 1);
     acknowledged = step;
   }
-  EXPECT_GT(acknowledged, 1);
 }
 
 TEST(CheckpointCommitTest, LatestNamesTheNewest) {

@@ -11,7 +11,9 @@ namespace cloze {
 GlmStage::GlmStage(TrainingState& state, std::vector<Batch> batches, Mode mode, double loss_weight)
     : state_(state), mode_(mode), loss_weight_(loss_weight), passes_(batches.size()) {
   microbatches_.reserve(batches.size());
-  for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch));
+  std::optional<at::Device> other;  // Than the one that holds the batches.
+  if (!state.device().is_cpu()) other = state.device();
+  for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch), other);
 }
 
 Pass GlmStage::make_pass(int microbatch) {
@@ -36,7 +38,8 @@ Pass GlmStage::make_pass(int microbatch) {
 std::vector<at::Tensor> GlmStage::make_border() {
   const std::int64_t tokens =
       state_.tensor_parallel().local_tokens(microbatches_.front().num_tokens());
-  return {at::empty({tokens, state_.run().model().hidden_size()}, state_.compute_type())};
+  return {at::empty({tokens, state_.run().model().hidden_size()},
+                    at::TensorOptions(state_.device()).dtype(state_.compute_type()))};
 }
 
 std::vector<at::Tensor> GlmStage::forward(int microbatch, std::vector<at::Tensor> input) {
@@ -47,7 +50,7 @@ std::vector<at::Tensor> GlmStage::forward(int microbatch, std::vector<at::Tensor
   std::vector<at::Tensor> output;
   if (glm.part().last) {
     const std::vector<double> losses = glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
-    losses_.add(loss_sums(microbatches_[m].batch, losses));
+    losses_.add(loss_sums(microbatches_[m].batch(), losses));
   } else {
     output.push_back(std::move(x));
   }

@@ -48,10 +48,13 @@ LossSums sum_over_ranks(const LossSums& mine, const Groups& groups) {
   double* numbers = packed.data_ptr<double>();
   std::copy(mine.sum.begin(), mine.sum.end(), numbers);
   std::copy(mine.targets.begin(), mine.targets.end(), numbers + kNumObjectives);
-  groups.data->all_reduce(packed, ReduceOp::kSum).wait();
+  const at::Tensor shared = packed.to(groups.data->device());
+  groups.data->all_reduce(shared, ReduceOp::kSum).wait();
   // The last stage alone saw the losses; its first tensor rank tells the others.
   const int last = (groups.mesh.degrees().pipeline - 1) * groups.mesh.degrees().tensor;
-  groups.model->broadcast(packed, last).wait();
+  groups.model->broadcast(shared, last).wait();
+  packed = shared.cpu();
+  numbers = packed.data_ptr<double>();
   LossSums all;
   std::copy(numbers, numbers + kNumObjectives, all.sum.begin());
   std::copy(numbers + kNumObjectives, numbers + kNumbers, all.targets.begin());

@@ -65,7 +65,8 @@ double norm_of_gradients(TrainingState& state) {
   const TraceSpan span(state.trace(), "gradient norm");
   const Groups& groups = state.groups();
   return gradient_norm(state.table(), state.reducer().shards(), *groups.data, *groups.model,
-                       *groups.tensor, state.run().model().num_hidden_layers());
+                       *groups.tensor, state.run().model().num_hidden_layers(),
+                       state.tensor_parallel().kernels);
 }
 
 void update_weights(TrainingState& state, double learning_rate, double gradient_scale) {

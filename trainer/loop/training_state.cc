@@ -31,24 +31,27 @@ at::ScalarType compute_type_of(const config::Precision& precision) {
   }
 }
 
-ParameterTable& TrainingState::allocated(ParameterTable& table, const config::Run& run) {
-  table.allocate(compute_type_of(run.precision()));
+ParameterTable& TrainingState::allocated(ParameterTable& table, const config::Run& run,
+                                         at::Device device) {
+  table.allocate(compute_type_of(run.precision()), device);
   table.initialise(run.run().seed());
   return table;
 }
 
-TrainingState::TrainingState(const config::Run& run, const Groups& groups, Trace* trace)
+TrainingState::TrainingState(const config::Run& run, const Groups& groups, Trace* trace,
+                             const Kernels& kernels)
     : run_(run),
       groups_(groups),
       trace_(trace),
-      tp_{*groups.tensor, run.parallel().sequence() && groups.tensor->size() > 1},
+      tp_{*groups.tensor, run.parallel().sequence() && groups.tensor->size() > 1, kernels},
       glm_(table_, run.model(), recompute_of(run.parallel()), max_position(run),
            part_of_stage(run, groups), tp_),
-      reducer_(allocated(table_, run),
+      reducer_(allocated(table_, run, groups.tensor->device()),
                {.bucket_bytes = run.parallel().bucket_bytes(),
-                .zero_stage = run.parallel().zero_stage()},
+                .zero_stage = run.parallel().zero_stage(),
+                .kernels = kernels},
                *groups.data, *groups.tensor, *groups.kv_replicas),
-      optimizer_(run.optimizer(), reducer_.shards()),
+      optimizer_(run.optimizer(), reducer_.shards(), kernels),
       scaler_(run.precision()) {}
 
 void TrainingState::sum_tied_uses() {

@@ -18,8 +18,9 @@ namespace cloze {
 class TrainingState {
  public:
   // `run` is resolved. Allocates everything and fills the weights from the run's seed. What the
-  // training does is recorded in `trace`, when there is one.
-  TrainingState(const config::Run& run, const Groups& groups, Trace* trace = nullptr);
+  // training does is recorded in `trace`, when there is one. `kernels`: of the groups' device.
+  TrainingState(const config::Run& run, const Groups& groups, Trace* trace = nullptr,
+                const Kernels& kernels = cpu_kernels());
   TrainingState(const TrainingState&) = delete;
   TrainingState& operator=(const TrainingState&) = delete;
 
@@ -32,6 +33,7 @@ class TrainingState {
   AdamW& optimizer() { return optimizer_; }
   LossScaler& scaler() { return scaler_; }
   at::ScalarType compute_type() const { return table_.compute_type(); }
+  at::Device device() const { return tp_.group.device(); }  // That holds all of it.
   TensorParallel tensor_parallel() const { return tp_; }
 
   // Adds the head's gradient of a tied table to the embedding's, on the stage that owns it, and
@@ -41,7 +43,8 @@ class TrainingState {
   void publish_values();
 
  private:
-  static ParameterTable& allocated(ParameterTable& table, const config::Run& run);
+  static ParameterTable& allocated(ParameterTable& table, const config::Run& run,
+                                   at::Device device);
 
   const config::Run run_;
   const Groups& groups_;

@@ -73,9 +73,10 @@ void Attention::rotate(at::Tensor& qkv, const Microbatch& microbatch, bool inver
   with_type(qkv.scalar_type(), [&]<typename T>() {
     const RotaryTable<Accumulator<T>>& table = rotary_->of<Accumulator<T>>();
     // q's heads and k's heads lie side by side.
-    rotary<T>(data_of<T>(qkv), qkv.size(1), qkv.size(0), heads_ + kv_heads_, options_.head_dim,
-              options_.rotary_dim, microbatch.batch.rotary_position.data(), table.cos.data(),
-              table.sin.data(), /*interleaved=*/true, inverse);
+    tp_.kernels.of<T>().rotary(data_of<T>(qkv), qkv.size(1), qkv.size(0), heads_ + kv_heads_,
+                               options_.head_dim, options_.rotary_dim,
+                               microbatch.arrays().rotary_position, table.cos.data(),
+                               table.sin.data(), /*interleaved=*/true, inverse);
   });
 }
 
@@ -110,10 +111,10 @@ Call make_call(const Pass& pass, const AttentionOptions& options, const TensorPa
     dropout.p = options.dropout;
     dropout.seed = pass.seed;
     dropout.layer = options.layer;
-    dropout.ordinals = microbatch.token_ordinals.data();
-    dropout.index_in_row = microbatch.index_in_row.data();
+    dropout.ordinals = microbatch.arrays().ordinals;
+    dropout.index_in_row = microbatch.arrays().index_in_row;
     dropout.first_head = heads * tp.rank();
-    dropout.seq_length = microbatch.batch.seq_length;
+    dropout.seq_length = microbatch.seq_length();
     call.dropout = dropout;
   }
   return call;
@@ -138,9 +139,10 @@ at::Tensor Attention::forward(Pass& pass, const Microbatch& microbatch, const at
   with_type(qkv.scalar_type(), [&]<typename T>() {
     const T* queries = data_of<const T>(qkv);
     const T* keys = cached.defined() ? data_of<const T>(cached) : queries + call.k_offset;
-    attention_forward<T>(call.shape, queries, keys, keys + call.v_offset - call.k_offset,
-                         microbatch.batch.lo.data(), microbatch.batch.hi.data(),
-                         call.dropout_or_null(), data_of<T>(out), data_of<Accumulator<T>>(lse));
+    tp_.kernels.of<T>().attention_forward(
+        call.shape, queries, keys, keys + call.v_offset - call.k_offset, microbatch.arrays().lo,
+        microbatch.arrays().hi, call.dropout_or_null(), data_of<T>(out),
+        data_of<Accumulator<T>>(lse));
   });
   if (pass.cache == nullptr) pass.stash.push({qkv, out, lse});
   return output_.forward(pass, out);
@@ -156,12 +158,13 @@ at::Tensor Attention::backward(Pass& pass, const Microbatch& microbatch, const a
     using Sum = Accumulator<T>;
     const T* rows = data_of<const T>(qkv);
     T* gradients = data_of<T>(dqkv);
-    at::Tensor workspace = at::empty({attention_backward_workspace(call.shape)}, lse.options());
-    attention_backward<T>(call.shape, data_of<const T>(dout), rows, rows + call.k_offset,
-                          rows + call.v_offset, data_of<const T>(out), data_of<const Sum>(lse),
-                          microbatch.batch.lo.data(), microbatch.batch.hi.data(),
-                          call.dropout_or_null(), gradients, gradients + call.k_offset,
-                          gradients + call.v_offset, data_of<Sum>(workspace));
+    at::Tensor workspace =
+        at::empty({tp_.kernels.attention_backward_workspace(call.shape)}, lse.options());
+    tp_.kernels.of<T>().attention_backward(
+        call.shape, data_of<const T>(dout), rows, rows + call.k_offset, rows + call.v_offset,
+        data_of<const T>(out), data_of<const Sum>(lse), microbatch.arrays().lo,
+        microbatch.arrays().hi, call.dropout_or_null(), gradients, gradients + call.k_offset,
+        gradients + call.v_offset, data_of<Sum>(workspace));
   });
   rotate(dqkv, microbatch, /*inverse=*/true);
   return qkv_.backward(pass, dqkv, x);

@@ -95,8 +95,9 @@ at::Tensor Block::add_residual(const Pass& pass, const Microbatch& microbatch,
       dropout_key(pass, microbatch, tp_, options_.output_dropout, RandomDomain::kOutputDropout,
                   2 * options_.layer + place, options_.hidden_size);
   with_type(x.scalar_type(), [&]<typename T>() {
-    dropout_add<T>(data_of<const T>(residual), data_of<const T>(x), data_of<const T>(bias),
-                   drops(pass) ? &key : nullptr, data_of<T>(y), x.size(0), x.size(1));
+    tp_.kernels.of<T>().dropout_add(data_of<const T>(residual), data_of<const T>(x),
+                                    data_of<const T>(bias), drops(pass) ? &key : nullptr,
+                                    data_of<T>(y), x.size(0), x.size(1));
   });
   return y;
 }
@@ -109,7 +110,8 @@ at::Tensor Block::branch_gradient(const Pass& pass, const Microbatch& microbatch
       dropout_key(pass, microbatch, tp_, options_.output_dropout, RandomDomain::kOutputDropout,
                   2 * options_.layer + place, options_.hidden_size);
   with_type(dy.scalar_type(), [&]<typename T>() {
-    dropout_backward<T>(data_of<const T>(dy), &key, data_of<T>(dx), dy.size(0), dy.size(1));
+    tp_.kernels.of<T>().dropout_backward(data_of<const T>(dy), &key, data_of<T>(dx), dy.size(0),
+                                         dy.size(1));
   });
   return dx;
 }

@@ -19,8 +19,8 @@ inline DropoutKey dropout_key(const Pass& pass, const Microbatch& microbatch,
   key.seed = pass.seed;
   key.domain = domain;
   key.layer = place;
-  key.ordinals = microbatch.token_ordinals.data() + first;
-  key.index_in_row = microbatch.index_in_row.data() + first;
+  key.ordinals = microbatch.arrays().ordinals + first;
+  key.index_in_row = microbatch.arrays().index_in_row + first;
   key.hidden_total = hidden_size;
   return key;
 }

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "parallel/kernels/activation.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "trainer/model/sites.h"
 
@@ -44,6 +43,7 @@ RowParallelLinearOptions down_options(const FeedForwardOptions& options) {
 
 FeedForward::FeedForward(ParameterTable& table, FeedForwardOptions options, TensorParallel tp)
     : options_(std::move(options)),
+      tp_(tp),
       up_(table, up_options(options_), tp),
       down_(table, down_options(options_), tp) {}
 
@@ -53,10 +53,11 @@ at::Tensor FeedForward::activate(const at::Tensor& inner) const {
   at::Tensor out = at::empty({inner.size(0), features}, inner.options());
   with_type(inner.scalar_type(), [&]<typename T>() {
     if (gelu) {
-      gelu_forward<T>(data_of<const T>(inner), data_of<const T>(up_.bias()), data_of<T>(out),
-                      out.size(0), features);
+      tp_.kernels.of<T>().gelu_forward(data_of<const T>(inner), data_of<const T>(up_.bias()),
+                                       data_of<T>(out), out.size(0), features);
     } else {
-      swiglu_forward<T>(data_of<const T>(inner), data_of<T>(out), out.size(0), features);
+      tp_.kernels.of<T>().swiglu_forward(data_of<const T>(inner), data_of<T>(out), out.size(0),
+                                         features);
     }
   });
   return out;
@@ -66,12 +67,12 @@ at::Tensor FeedForward::activation_gradient(const at::Tensor& dout, const at::Te
   at::Tensor dinner = at::empty_like(inner);
   with_type(inner.scalar_type(), [&]<typename T>() {
     if (options_.activation == Activation::kGeluTanh) {
-      gelu_backward<T>(data_of<const T>(dout), data_of<const T>(inner),
-                       data_of<const T>(up_.bias()), data_of<T>(dinner), dout.size(0),
-                       dout.size(1));
+      tp_.kernels.of<T>().gelu_backward(data_of<const T>(dout), data_of<const T>(inner),
+                                        data_of<const T>(up_.bias()), data_of<T>(dinner),
+                                        dout.size(0), dout.size(1));
     } else {
-      swiglu_backward<T>(data_of<const T>(dout), data_of<const T>(inner), data_of<T>(dinner),
-                         dout.size(0), dout.size(1));
+      tp_.kernels.of<T>().swiglu_backward(data_of<const T>(dout), data_of<const T>(inner),
+                                          data_of<T>(dinner), dout.size(0), dout.size(1));
     }
   });
   return dinner;

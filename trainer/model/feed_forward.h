@@ -45,6 +45,7 @@ class FeedForward {
   at::Tensor activation_gradient(const at::Tensor& dout, const at::Tensor& inner) const;
 
   const FeedForwardOptions options_;
+  const TensorParallel tp_;
   ColumnParallelLinear up_;  // gate | up, or up alone.
   RowParallelLinear down_;
 };

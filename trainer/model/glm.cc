@@ -144,7 +144,7 @@ std::vector<double> Glm::forward_loss(Pass& pass, const Microbatch& microbatch, 
                                       double loss_weight) const {
   Norm::Statistics statistics;
   const at::Tensor normed = final_norm_->forward(x, statistics);
-  std::vector<double> losses = head_->forward(pass, normed, microbatch.targets, loss_weight);
+  std::vector<double> losses = head_->forward(pass, normed, microbatch.targets(), loss_weight);
   pass.stash.push({x, statistics.mean, statistics.rstd});
   return losses;
 }

@@ -1,7 +1,10 @@
 // What the layers ask of a batch, derived once a microbatch.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,15 +13,42 @@
 
 namespace cloze {
 
-struct Microbatch {
-  explicit Microbatch(Batch rows);
+// The arrays of a batch that kernels read, in the memory of the device that computes; one entry a
+// token.
+struct TokenArrays {
+  const std::int32_t* tokens = nullptr;
+  const std::int32_t* position = nullptr;
+  const std::int32_t* block_position = nullptr;
+  const std::int32_t* rotary_position = nullptr;
+  const std::int32_t* lo = nullptr;
+  const std::int32_t* hi = nullptr;
+  const std::int32_t* index_in_row = nullptr;
+  const std::int64_t* ordinals = nullptr;  // Of the token's row.
+};
 
-  Batch batch;
-  std::vector<std::int64_t> token_ordinals;  // [tokens], the ordinal of the token's row.
-  std::vector<std::int32_t> index_in_row;    // [tokens]
-  Targets targets;
+class Microbatch {
+ public:
+  // Without `device` kernels read the batch where it is; with one, a copy on it, made in one
+  // transfer.
+  explicit Microbatch(Batch rows, std::optional<at::Device> device = std::nullopt);
+  Microbatch(Microbatch&&) = default;
+  Microbatch& operator=(Microbatch&&) = delete;
 
-  std::int64_t num_tokens() const { return batch.num_tokens(); }
+  std::int64_t num_tokens() const { return batch_.num_tokens(); }
+  std::int64_t seq_length() const { return batch_.seq_length; }
+  const Batch& batch() const { return batch_; }  // On the host.
+  const TokenArrays& arrays() const { return arrays_; }
+  const Targets& targets() const { return targets_; }
+
+ private:
+  void copy_arrays_to(at::Device device);
+
+  Batch batch_;
+  std::vector<std::int64_t> ordinals_;      // [tokens]
+  std::vector<std::int32_t> index_in_row_;  // [tokens]
+  Targets targets_;
+  at::Tensor copy_;  // Of the arrays, when there is one.
+  TokenArrays arrays_;
 };
 
 }  // namespace cloze

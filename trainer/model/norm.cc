@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "parallel/kernels/norm.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -30,7 +29,7 @@ ParameterGroup& add_group(ParameterTable& table, const NormOptions& options,
 }  // namespace
 
 Norm::Norm(ParameterTable& table, NormOptions options, const TensorParallel& tp)
-    : options_(std::move(options)), group_(add_group(table, options_, tp)) {}
+    : options_(std::move(options)), group_(add_group(table, options_, tp)), kernels_(tp.kernels) {}
 
 at::Tensor Norm::forward(const at::Tensor& x, Statistics& statistics) const {
   at::Tensor no_sum;
@@ -53,14 +52,14 @@ at::Tensor Norm::run_forward(const at::Tensor& x, const at::Tensor& delta, at::T
     using Sum = Accumulator<T>;
     const T* weight = data_of<const T>(group_.members[0].value);
     if (options_.kind == NormKind::kRms) {
-      rms_norm_forward<T>(data_of<const T>(x), weight, data_of<T>(y), data_of<Sum>(statistics.rstd),
-                          x.size(0), x.size(1), options_.eps, data_of<const T>(delta),
-                          data_of<T>(sum));
+      kernels_.of<T>().rms_norm_forward(data_of<const T>(x), weight, data_of<T>(y),
+                                        data_of<Sum>(statistics.rstd), x.size(0), x.size(1),
+                                        options_.eps, data_of<const T>(delta), data_of<T>(sum));
     } else {
-      layer_norm_forward<T>(data_of<const T>(x), weight, data_of<const T>(group_.members[1].value),
-                            data_of<T>(y), data_of<Sum>(statistics.mean),
-                            data_of<Sum>(statistics.rstd), x.size(0), x.size(1), options_.eps,
-                            data_of<const T>(delta), data_of<T>(sum));
+      kernels_.of<T>().layer_norm_forward(
+          data_of<const T>(x), weight, data_of<const T>(group_.members[1].value), data_of<T>(y),
+          data_of<Sum>(statistics.mean), data_of<Sum>(statistics.rstd), x.size(0), x.size(1),
+          options_.eps, data_of<const T>(delta), data_of<T>(sum));
     }
   });
   return y;
@@ -75,11 +74,11 @@ at::Tensor Norm::backward(Pass& pass, const at::Tensor& dy, const at::Tensor& x,
     Sum* dweight = data_of<Sum>(group_.members[0].main_grad);
     const T* residual = data_of<const T>(residual_gradient);
     if (options_.kind == NormKind::kRms) {
-      rms_norm_backward<T>(data_of<const T>(dy), data_of<const T>(x), weight,
-                           data_of<const Sum>(statistics.rstd), data_of<T>(dx), dweight, x.size(0),
-                           x.size(1), residual);
+      kernels_.of<T>().rms_norm_backward(data_of<const T>(dy), data_of<const T>(x), weight,
+                                         data_of<const Sum>(statistics.rstd), data_of<T>(dx),
+                                         dweight, x.size(0), x.size(1), residual);
     } else {
-      layer_norm_backward<T>(
+      kernels_.of<T>().layer_norm_backward(
           data_of<const T>(dy), data_of<const T>(x), weight, data_of<const Sum>(statistics.mean),
           data_of<const Sum>(statistics.rstd), data_of<T>(dx), dweight,
           data_of<Sum>(group_.members[1].main_grad), x.size(0), x.size(1), residual);

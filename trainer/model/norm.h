@@ -50,6 +50,7 @@ class Norm {
 
   const NormOptions options_;
   ParameterGroup& group_;  // weight | bias
+  const Kernels& kernels_;
 };
 
 }  // namespace cloze

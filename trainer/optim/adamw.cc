@@ -4,14 +4,13 @@
 
 #include <cmath>
 
-#include "parallel/kernels/accumulator.h"
-#include "parallel/kernels/adamw.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
 
-AdamW::AdamW(const config::Optimizer& options, std::vector<UpdateShard>& shards)
-    : options_(options), shards_(shards) {
+AdamW::AdamW(const config::Optimizer& options, std::vector<UpdateShard>& shards,
+             const Kernels& kernels)
+    : options_(options), shards_(shards), kernels_(kernels) {
   for (const UpdateShard& shard : shards_) {
     AdamWState state;
     const bool own_master = shard.value.scalar_type() != shard.gradient.scalar_type();
@@ -39,9 +38,9 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     with_type(shard.value.scalar_type(), [&]<typename T>() {
       using Sum = Accumulator<T>;
       T* rounded = std::is_same_v<T, Sum> ? nullptr : data_of<T>(shard.value);
-      adamw<T, Sum>(data_of<Sum>(state.master), rounded, data_of<const Sum>(shard.gradient),
-                    data_of<Sum>(state.exp_avg), data_of<Sum>(state.exp_avg_sq),
-                    shard.gradient.numel(), step);
+      kernels_.of<T>().adamw(data_of<Sum>(state.master), rounded,
+                             data_of<const Sum>(shard.gradient), data_of<Sum>(state.exp_avg),
+                             data_of<Sum>(state.exp_avg_sq), shard.gradient.numel(), step);
     });
   }
 }

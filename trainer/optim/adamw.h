@@ -9,6 +9,7 @@
 
 #include "configs/schema/run.pb.h"
 #include "parallel/data_parallel/gradient_reducer.h"
+#include "parallel/kernels/kernels.h"
 
 namespace cloze {
 
@@ -21,8 +22,8 @@ struct AdamWState {
 
 class AdamW {
  public:
-  // Borrows the shards; their values are the starting point.
-  AdamW(const config::Optimizer& options, std::vector<UpdateShard>& shards);
+  // Borrows the shards and the kernels of their device; their values are the starting point.
+  AdamW(const config::Optimizer& options, std::vector<UpdateShard>& shards, const Kernels& kernels);
 
   // One update. `gradient_scale` multiplies every gradient: clipping and the loss scale.
   void step(double learning_rate, double gradient_scale);
@@ -40,6 +41,7 @@ class AdamW {
  private:
   const config::Optimizer options_;
   std::vector<UpdateShard>& shards_;
+  const Kernels& kernels_;
   std::vector<AdamWState> states_;
   std::int64_t num_updates_ = 0;
 };

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/sums.h"
 #include "parallel/pass/dtype_dispatch.h"
 
 namespace cloze {
@@ -15,9 +14,10 @@ namespace {
 
 constexpr std::int64_t kSitesOfLayer = 32;  // More than any layer has; see trainer/model/sites.h.
 
-double squares_of(const at::Tensor& gradient, const OwnedRows& piece) {
+double squares_of(const at::Tensor& gradient, const OwnedRows& piece, const Kernels& kernels) {
   return with_type(gradient.scalar_type(), [&]<typename T>() {
-    return sum_of_squares<T>(data_of<const T>(gradient) + piece.shard_offset, piece.elements);
+    return kernels.of<T>().sum_of_squares(data_of<const T>(gradient) + piece.shard_offset,
+                                          piece.elements);
   });
 }
 
@@ -25,7 +25,7 @@ double squares_of(const at::Tensor& gradient, const OwnedRows& piece) {
 
 double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>& shards,
                      Communicator& data, Communicator& model, const Communicator& tensor,
-                     std::int64_t num_layers) {
+                     std::int64_t num_layers, const Kernels& kernels) {
   const std::vector<const Parameter*> parameters = table.owned();
   const auto count = static_cast<std::int64_t>(parameters.size());
   std::map<const Parameter*, std::int64_t> index;
@@ -34,11 +34,14 @@ double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>
   at::Tensor mine = at::zeros({count}, at::kDouble);
   for (const UpdateShard& shard : shards) {
     for (const OwnedRows& piece : shard.owned) {
-      mine.data_ptr<double>()[index.at(piece.parameter)] = squares_of(shard.gradient, piece);
+      mine.data_ptr<double>()[index.at(piece.parameter)] =
+          squares_of(shard.gradient, piece, kernels);
     }
   }
-  at::Tensor by_rank = at::empty({data.size() * count}, at::kDouble);
-  data.all_gather(by_rank, mine).wait();
+  const at::Tensor gathered =
+      at::empty({data.size() * count}, at::TensorOptions(data.device()).dtype(at::kDouble));
+  data.all_gather(gathered, mine.to(data.device())).wait();
+  const at::Tensor by_rank = gathered.cpu();
 
   // One slot for every parameter of the model and tensor rank; one rank fills each.
   at::Tensor slots = at::zeros({(num_layers + 1) * kSitesOfLayer * tensor.size()}, at::kDouble);
@@ -56,7 +59,9 @@ double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>
         tensor.rank();
     slots.data_ptr<double>()[slot] = sum;
   }
-  model.all_reduce(slots, ReduceOp::kSum).wait();
+  const at::Tensor summed = slots.to(model.device());
+  model.all_reduce(summed, ReduceOp::kSum).wait();
+  slots = summed.cpu();
   double total = 0;
   for (std::int64_t slot = 0; slot < slots.numel(); ++slot) total += slots.data_ptr<double>()[slot];
   return std::sqrt(total);

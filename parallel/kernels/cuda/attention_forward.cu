@@ -12,12 +12,20 @@ template <class T, int kHeadDim>
 constexpr int kForwardTile = std::is_same_v<T, double> ? (kHeadDim <= 128 ? 32 : 16)
                                                        : (kHeadDim <= 128 ? 64 : 32);
 
+// Blocks of the largest tile that a multiprocessor has shared memory for: the compiler need not
+// save registers for more.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+constexpr int kForwardBlocks = 2;
+#else
+constexpr int kForwardBlocks = 1;
+#endif
+
 template <class Tile>
 constexpr std::size_t kForwardShared =
     (2 * Tile::kTileSize + Tile::kScoresSize) * Tile::kElementBytes;
 
 template <class T, class Tile>
-__global__ void __launch_bounds__(kTileBlock)
+__global__ void __launch_bounds__(kTileBlock, kForwardBlocks)
     attention_forward_kernel(const __grid_constant__ AttentionCall<T> call, T* out,
                              Accumulator<T>* lse) {
   using A = Accumulator<T>;

@@ -64,8 +64,8 @@ void allow_shared(Kernel kernel, std::size_t bytes) {
   } while (false)
 #define CLOZE_DYNAMIC_SHARED(name) \
   unsigned char* const name = ::cloze::cuda::emulator::dynamic_shared()
-#define CLOZE_SHARED_ARRAY(type, name, count)                               \
-  static ::cloze::cuda::emulator::SharedArray<type, (count)> name##_memory; \
+#define CLOZE_SHARED_ARRAY(type, name, count)                                            \
+  static thread_local ::cloze::cuda::emulator::SharedArray<type, (count)> name##_memory; \
   type* const name = name##_memory.of_block()
 
 #define CLOZE_UNROLL

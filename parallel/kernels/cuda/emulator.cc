@@ -87,7 +87,7 @@ struct Machine {
 };
 
 Machine& machine() {
-  static Machine instance;
+  static thread_local Machine instance;
   return instance;
 }
 

@@ -1,0 +1,247 @@
+#include "parallel/comm/nccl_communicator.h"
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "parallel/base/check.h"
+#include "parallel/comm/ordered_reduce.h"
+
+namespace cloze {
+namespace {
+
+// Up to here every rank gets all of every other and reduces all of it: one transfer, not two.
+constexpr std::int64_t kBytesAtOnce = 64 * 1024;
+
+std::byte* bytes_of(const at::Tensor& tensor) {
+  return static_cast<std::byte*>(tensor.mutable_data_ptr());
+}
+
+struct NcclPending final : Work::Pending {
+  NcclPending(NcclSession& owner, NcclCall& started) : session(owner), call(started) {}
+  ~NcclPending() override { session.calls().release(call); }
+
+  void wait() override {
+    session.check_alive();
+    const NcclDevice& device = session.device();
+    device.cuda.check(device.cuda.stream_wait_event(device.compute_stream(), call.event, 0),
+                      "waiting for a collective");
+  }
+  bool test() override {
+    session.check_alive();
+    return session.calls().poll(call);
+  }
+
+  NcclSession& session;
+  NcclCall& call;
+};
+
+}  // namespace
+
+NcclCommunicator::NcclCommunicator(std::string name, int rank, int size, NcclSession& session,
+                                   NcclComm comm, CudaStream stream)
+    : Communicator(std::move(name), rank, size, session.device().tensors),
+      session_(session),
+      comm_(comm),
+      stream_(stream) {
+  if (size == 1) return;
+  const CudaRuntime& cuda = session_.device().cuda;
+  cuda.check(cuda.event_create(&ready_, kCudaEventDisableTiming), "making an event");
+}
+
+NcclCommunicator::~NcclCommunicator() {
+  if (comm_ == nullptr) return;
+  session_.end(comm_, stream_);
+  session_.device().cuda.event_destroy(ready_);
+}
+
+Work NcclCommunicator::start(const char* call, std::int64_t bytes, std::vector<at::Tensor> tensors,
+                             const std::function<void()>& queue_operations) {
+  session_.check_alive();
+  const NcclDevice& device = session_.device();
+  NcclCall& started = session_.calls().begin(name(), call, num_calls_++, bytes);
+  // Holds the tensors from here on: when something fails, what is queued may still write to them.
+  Work work(std::make_unique<NcclPending>(session_, started), std::move(tensors));
+  device.cuda.check(device.cuda.event_record(ready_, device.compute_stream()),
+                    "recording an event");
+  device.cuda.check(device.cuda.stream_wait_event(stream_, ready_, 0), "ordering streams");
+  queue_operations();
+  session_.calls().queue(started, stream_);
+  return work;
+}
+
+void NcclCommunicator::together(const std::function<void()>& queue_operations) {
+  const NcclLibrary& nccl = session_.device().nccl;
+  call([&] { return nccl.group_start(); });
+  try {
+    queue_operations();
+  } catch (...) {
+    nccl.group_end();  // Whatever it says: the first error is the one to tell.
+    throw;
+  }
+  call([&] { return nccl.group_end(); });
+  // Nothing may be called on the group before NCCL has taken this in.
+  session_.settle(comm_, name());
+}
+
+void NcclCommunicator::send(const void* data, std::int64_t bytes, int peer) {
+  call([&] { return session_.device().nccl.send(data, bytes, kNcclUint8, peer, comm_, stream_); });
+}
+
+void NcclCommunicator::receive(void* data, std::int64_t bytes, int peer) {
+  call([&] { return session_.device().nccl.recv(data, bytes, kNcclUint8, peer, comm_, stream_); });
+}
+
+void NcclCommunicator::gather(void* whole, const void* part, std::int64_t bytes) {
+  call([&] {
+    return session_.device().nccl.all_gather(part, whole, bytes, kNcclUint8, comm_, stream_);
+  });
+  session_.settle(comm_, name());
+}
+
+void NcclCommunicator::broadcast(void* data, std::int64_t bytes, int root) {
+  call([&] {
+    return session_.device().nccl.broadcast(data, data, bytes, kNcclUint8, root, comm_, stream_);
+  });
+}
+
+void NcclCommunicator::copy(void* to, const void* from, std::int64_t bytes) {
+  const CudaRuntime& cuda = session_.device().cuda;
+  if (to == from || bytes == 0) return;
+  cuda.check(cuda.memcpy_async(to, from, bytes, kCudaMemcpyDefault, stream_), "copying");
+}
+
+std::vector<const void*> NcclCommunicator::parts_in(const at::Tensor& staging, std::int64_t bytes,
+                                                    const void* own) const {
+  std::vector<const void*> parts;
+  for (int peer = 0; peer < size(); ++peer) {
+    parts.push_back(peer == rank() ? own : bytes_of(staging) + peer * bytes);
+  }
+  return parts;
+}
+
+Work NcclCommunicator::do_all_reduce(at::Tensor tensor, ReduceOp op) {
+  const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
+  if (bytes <= kBytesAtOnce) {
+    const at::Tensor staging = session_.device().make_bytes(bytes * size());
+    return start("all_reduce", bytes, {tensor, staging}, [&] {
+      gather(bytes_of(staging), bytes_of(tensor), bytes);
+      session_.device().reduce(bytes_of(tensor), parts_in(staging, bytes, bytes_of(tensor)),
+                               tensor.numel(), tensor.scalar_type(), op, stream_);
+    });
+  }
+  // Every rank reduces one slice, then all get all slices: as many bytes as in a ring.
+  const std::int64_t width = tensor.element_size();
+  const auto slice = [&](int peer) { return reduction_slice(tensor.numel(), size(), peer); };
+  const auto place = [&](int peer) { return bytes_of(tensor) + slice(peer).first * width; };
+  const Range mine = slice(rank());
+  const std::int64_t bytes_of_slice = mine.count() * width;
+  const at::Tensor staging = session_.device().make_bytes(bytes_of_slice * size());
+  return start("all_reduce", bytes, {tensor, staging}, [&] {
+    together([&] {
+      for (int peer = 0; peer < size(); ++peer) {
+        if (peer == rank()) continue;
+        send(place(peer), slice(peer).count() * width, peer);
+        receive(bytes_of(staging) + peer * bytes_of_slice, bytes_of_slice, peer);
+      }
+    });
+    session_.device().reduce(place(rank()), parts_in(staging, bytes_of_slice, place(rank())),
+                             mine.count(), tensor.scalar_type(), op, stream_);
+    // Slices differ in size by a grain, which NCCL's own gathering does not allow.
+    together([&] {
+      for (int root = 0; root < size(); ++root) {
+        broadcast(place(root), slice(root).count() * width, root);
+      }
+    });
+  });
+}
+
+Work NcclCommunicator::do_all_gather(at::Tensor output, at::Tensor input) {
+  const auto bytes = static_cast<std::int64_t>(input.nbytes());
+  return start("all_gather", bytes * size(), {output, input},
+               [&] { gather(bytes_of(output), bytes_of(input), bytes); });
+}
+
+Work NcclCommunicator::do_reduce_scatter(at::Tensor output, at::Tensor input, ReduceOp op) {
+  const auto bytes = static_cast<std::int64_t>(output.nbytes());
+  const at::Tensor staging = session_.device().make_bytes(bytes * size());
+  return start("reduce_scatter", bytes * size(), {output, input, staging}, [&] {
+    const auto place = [&](int peer) { return bytes_of(input) + peer * bytes; };
+    together([&] {
+      for (int peer = 0; peer < size(); ++peer) {
+        if (peer == rank()) continue;
+        send(place(peer), bytes, peer);
+        receive(bytes_of(staging) + peer * bytes, bytes, peer);
+      }
+    });
+    session_.device().reduce(bytes_of(output), parts_in(staging, bytes, place(rank())),
+                             output.numel(), output.scalar_type(), op, stream_);
+  });
+}
+
+Work NcclCommunicator::do_all_to_all(at::Tensor output, at::Tensor input,
+                                     std::span<const std::int64_t> output_rows,
+                                     std::span<const std::int64_t> input_rows) {
+  const std::int64_t row_bytes =
+      c10::multiply_integers(input.sizes().slice(1)) * input.element_size();
+  return start("all_to_all", static_cast<std::int64_t>(input.nbytes()), {output, input}, [&] {
+    std::byte* to = bytes_of(output);
+    const std::byte* from = bytes_of(input);
+    together([&] {
+      for (int peer = 0; peer < size(); ++peer) {
+        const std::int64_t to_bytes = output_rows[peer] * row_bytes;
+        const std::int64_t from_bytes = input_rows[peer] * row_bytes;
+        if (peer == rank()) {
+          copy(to, from, from_bytes);
+        } else {
+          if (from_bytes > 0) send(from, from_bytes, peer);
+          if (to_bytes > 0) receive(to, to_bytes, peer);
+        }
+        to += to_bytes;
+        from += from_bytes;
+      }
+    });
+  });
+}
+
+Work NcclCommunicator::do_broadcast(at::Tensor tensor, int root) {
+  const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
+  return start("broadcast", bytes, {tensor}, [&] {
+    broadcast(bytes_of(tensor), bytes, root);
+    session_.settle(comm_, name());
+  });
+}
+
+Work NcclCommunicator::do_exchange(std::span<const Transfer> sends,
+                                   std::span<const Transfer> receives) {
+  std::vector<at::Tensor> tensors;
+  std::int64_t bytes = 0;
+  for (const std::span<const Transfer> side : {sends, receives}) {
+    for (const Transfer& transfer : side) {
+      tensors.push_back(transfer.tensor);
+      bytes += static_cast<std::int64_t>(transfer.tensor.nbytes());
+    }
+  }
+  return start("exchange", bytes, std::move(tensors), [&] {
+    together([&] {
+      for (const auto& [tensor, peer] : sends) {
+        if (tensor.nbytes() > 0) send(bytes_of(tensor), tensor.nbytes(), peer);
+      }
+      for (const auto& [tensor, peer] : receives) {
+        if (tensor.nbytes() > 0) receive(bytes_of(tensor), tensor.nbytes(), peer);
+      }
+    });
+  });
+}
+
+void NcclCommunicator::do_barrier() {
+  const at::Tensor staging = session_.device().make_bytes(size());
+  Work work = start("barrier", size(), {staging},
+                    [&] { gather(bytes_of(staging), bytes_of(staging) + rank(), 1); });
+  while (!work.test()) std::this_thread::yield();  // Ends by an error when it is overdue.
+  work.wait();
+}
+
+}  // namespace cloze

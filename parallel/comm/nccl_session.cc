@@ -1,0 +1,266 @@
+#include "parallel/comm/nccl_session.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <utility>
+
+#include "parallel/base/check.h"
+#include "parallel/comm/nccl_communicator.h"
+
+namespace cloze {
+namespace {
+
+constexpr const char* kFixPeer =
+    "see what the other ranks say; start again from the last checkpoint";
+// Between two looks at something that this thread waits for, after the first ones.
+constexpr std::chrono::microseconds kPause(50);
+constexpr int kLooksWithoutPause = 1000;
+
+at::Tensor bytes_tensor(const void* data, std::size_t bytes) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(bytes)}, at::kByte);
+  std::memcpy(tensor.mutable_data_ptr(), data, bytes);
+  return tensor;
+}
+
+// The same bytes of every rank, one row each.
+at::Tensor gather_bytes(Communicator& host, const void* data, std::size_t bytes) {
+  at::Tensor all = at::empty({host.size(), static_cast<std::int64_t>(bytes)}, at::kByte);
+  host.all_gather(all, bytes_tensor(data, bytes)).wait();
+  return all;
+}
+
+NcclConfig config_of(const std::string& name) {
+  NcclConfig config;
+  // Groups whose transfers overlap must not share what one of them may abort.
+  config.split_share = 0;
+  config.comm_name = name.c_str();
+  return config;
+}
+
+}  // namespace
+
+NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options options)
+    : device_(device), options_(std::move(options)), rank_(host.rank()), calls_(device.cuda) {
+  agree_on_versions(host);
+  refuse_shared_gpus(host);
+  if (host.size() > 1) {
+    NcclUniqueId id{};
+    if (host.rank() == 0) {
+      call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
+    }
+    const at::Tensor shared = bytes_tensor(&id, sizeof id);
+    host.broadcast(shared, 0).wait();
+    std::memcpy(&id, shared.const_data_ptr(), sizeof id);
+    NcclConfig config = config_of("world");
+    const std::string what = str("joining NCCL's world of ", host.size(), " ranks");
+    call(nullptr, what, [&] {
+      return device_.nccl.comm_init_rank(&world_, host.size(), id, host.rank(), &config);
+    });
+    comms_.push_back(world_);
+    settle(world_, what);
+  }
+  watcher_ = std::jthread([this](const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (
+        !ended_.wait_for(lock, stop, options_.watch_every, [&] { return stop.stop_requested(); })) {
+      lock.unlock();
+      watch();
+      lock.lock();
+    }
+  });
+}
+
+NcclSession::~NcclSession() {
+  watcher_ = {};
+  if (world_ != nullptr) end(world_, nullptr);
+  for (NcclComm comm : comms_) device_.nccl.comm_abort(comm);  // Never given to anybody.
+}
+
+void NcclSession::agree_on_versions(Communicator& host) const {
+  int version = 0;
+  call(nullptr, "asking for the version", [&] { return device_.nccl.get_version(&version); });
+  const at::Tensor all = gather_bytes(host, &version, sizeof version);
+  for (int rank = 0; rank < host.size(); ++rank) {
+    int other = 0;
+    std::memcpy(&other, all[rank].const_data_ptr(), sizeof other);
+    CLOZE_REQUIRE(other == version, ExitCode::kUsage,
+                  str("rank ", host.rank(), " has NCCL ", nccl_version_text(version), ", rank ",
+                      rank, " has ", nccl_version_text(other)),
+                  "install the same NCCL on every host; ldconfig -p and LD_LIBRARY_PATH tell which "
+                  "one a rank finds");
+  }
+}
+
+void NcclSession::refuse_shared_gpus(Communicator& host) const {
+  const at::Tensor all = gather_bytes(host, device_.uuid.data(), device_.uuid.size());
+  std::map<std::string, int> rank_of_gpu;
+  for (int rank = 0; rank < host.size(); ++rank) {
+    CudaUuid uuid{};
+    std::memcpy(uuid.data(), all[rank].const_data_ptr(), uuid.size());
+    const auto [found, is_new] = rank_of_gpu.emplace(text_of(uuid), rank);
+    CLOZE_REQUIRE(is_new, ExitCode::kUsage,
+                  str("ranks ", found->second, " and ", rank, " share one GPU, ", found->first),
+                  "start no more ranks on a host than it has GPUs, and let each see all of them");
+  }
+}
+
+std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
+                                                        const std::vector<int>& members,
+                                                        bool urgent) {
+  check_alive();
+  const auto mine = std::ranges::find(members, rank_);
+  CLOZE_CHECK(mine != members.end(), str("rank ", rank_, " is no member of ", name),
+              "give each rank the members of its own group");
+  const int rank = static_cast<int>(mine - members.begin());
+  const int size = static_cast<int>(members.size());
+  NcclComm comm = nullptr;
+  if (world_ != nullptr) {
+    // The groups of one split are disjoint, so the smallest world rank names a group.
+    const int color = size > 1 ? *std::ranges::min_element(members) : kNcclNoColor;
+    NcclConfig config = config_of(name);
+    const std::string what = str("making the group ", name, " of ", size, " ranks");
+    call(world_, what,
+         [&] { return device_.nccl.comm_split(world_, color, rank, &comm, &config); });
+    settle(world_, what);
+    if (size > 1) {
+      CLOZE_CHECK(comm != nullptr, str(what, ": NCCL made none"), "report this");
+      {
+        const std::scoped_lock lock(mutex_);
+        comms_.push_back(comm);
+      }
+      settle(comm, what);
+    }
+  }
+  CudaStream stream = size > 1 ? make_stream(urgent) : nullptr;
+  return std::make_unique<NcclCommunicator>(name, rank, size, *this, comm, stream);
+}
+
+CudaStream NcclSession::make_stream(bool urgent) const {
+  int least = 0;
+  int greatest = 0;
+  device_.cuda.check(device_.cuda.device_stream_priority_range(&least, &greatest),
+                     "asking for priorities");
+  CudaStream stream = nullptr;
+  device_.cuda.check(
+      device_.cuda.stream_create(&stream, kCudaStreamNonBlocking, urgent ? greatest : least),
+      "making a stream");
+  return stream;
+}
+
+void NcclSession::check_alive() const {
+  if (!has_failed_.load(std::memory_order_acquire)) return;
+  const std::scoped_lock lock(mutex_);
+  throw_failure();
+}
+
+void NcclSession::throw_failure() const {
+  if (failure_) throw Error(*failure_);
+}
+
+void NcclSession::check(NcclResult result, NcclComm comm, const std::string& what) const {
+  if (result == kNcclSuccess || result == kNcclInProgress) return;
+  const char* words = comm == nullptr ? nullptr : device_.nccl.last_error(comm);
+  const bool has_words = words != nullptr && *words != '\0';
+  fail(ExitCode::kTransient,
+       str(what, ": NCCL says '", device_.nccl.error_string(result), "'",
+           has_words ? str(": ", words) : std::string()),
+       kFixPeer);
+}
+
+void NcclSession::wait_until(const std::function<bool()>& ready, const std::string& what) const {
+  const auto start = NcclCall::Clock::now();
+  for (int look = 0; !ready(); ++look) {
+    check_alive();
+    if (NcclCall::Clock::now() - start > options_.deadline) {
+      fail(ExitCode::kTransient,
+           str(what, " is not done after ",
+               std::chrono::duration<double>(options_.deadline).count(), " s"),
+           kFixPeer);
+    }
+    if (look < kLooksWithoutPause) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+}
+
+void NcclSession::settle(NcclComm comm, const std::string& what) const {
+  wait_until(
+      [&] {
+        NcclResult state = kNcclSuccess;
+        call(comm, what, [&] { return device_.nccl.comm_get_async_error(comm, &state); });
+        call(comm, what, [&] { return state; });
+        return state != kNcclInProgress;
+      },
+      what);
+}
+
+void NcclSession::wait_on_host(NcclCall& call) const {
+  wait_until([&] { return calls_.poll(call); }, str(call.group, ".", call.name));
+}
+
+void NcclSession::watch() {
+  if (has_failed_) return;
+  std::string problem;
+  try {
+    {
+      const std::scoped_lock lock(mutex_);
+      for (NcclComm comm : comms_) {
+        NcclResult state = kNcclSuccess;
+        const NcclResult asked = device_.nccl.comm_get_async_error(comm, &state);
+        for (const NcclResult result : {asked, state}) {
+          if (result == kNcclSuccess || result == kNcclInProgress || !problem.empty()) continue;
+          problem = str("NCCL says '", device_.nccl.error_string(result), "'");
+        }
+      }
+    }
+    if (const auto overdue = calls_.find_overdue(options_.deadline); overdue && problem.empty()) {
+      problem = *overdue;
+    }
+  } catch (const Error& error) {
+    problem = error.problem();
+  }
+  if (!problem.empty()) fail_all(problem);
+}
+
+void NcclSession::fail_all(const std::string& what) {
+  const Error error(ExitCode::kTransient, str("rank ", rank_, ": ", what), kFixPeer);
+  const std::string calls = calls_.json(rank_);
+  {
+    const std::scoped_lock lock(mutex_);
+    failure_ = error;
+    has_failed_.store(true, std::memory_order_release);
+    // All of them: the kernel of one that is left would hold the device.
+    for (NcclComm comm : comms_) device_.nccl.comm_abort(comm);
+    comms_.clear();
+  }
+  if (options_.on_failure) options_.on_failure(error, calls);
+}
+
+void NcclSession::end(NcclComm comm, CudaStream stream) noexcept {
+  const bool in_order = std::uncaught_exceptions() == 0 && !has_failed_;
+  bool is_ours = false;  // Not aborted yet.
+  {
+    const std::scoped_lock lock(mutex_);
+    is_ours = std::erase(comms_, comm) > 0;
+    if (is_ours && !in_order) device_.nccl.comm_abort(comm);
+  }
+  if (is_ours && in_order) {
+    try {
+      const std::string what = "ending a group";
+      call(comm, what, [&] { return device_.nccl.comm_finalize(comm); });
+      settle(comm, what);
+      device_.nccl.comm_destroy(comm);
+    } catch (const std::exception&) {
+      device_.nccl.comm_abort(comm);
+    }
+  }
+  if (stream != nullptr) device_.cuda.stream_destroy(stream);
+}
+
+}  // namespace cloze

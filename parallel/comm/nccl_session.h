@@ -1,0 +1,119 @@
+// NCCL as one rank uses it, from the first call to the last: communicators that are made, watched
+// and ended with a deadline each. NCCL itself has none, and says nothing of a rank that is missing.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "parallel/base/check.h"
+#include "parallel/comm/communicator.h"
+#include "parallel/comm/nccl_calls.h"
+#include "parallel/device/cuda_runtime.h"
+#include "parallel/device/nccl_library.h"
+
+namespace cloze {
+
+// output[j] = parts[0][j] op parts[1][j] op ... on `stream`, as ordered_reduce() does it, of device
+// memory. `parts` is read before it returns.
+using DeviceReduction =
+    std::function<void(void* output, std::span<const void* const> parts, std::int64_t count,
+                       at::ScalarType dtype, ReduceOp op, CudaStream stream)>;
+
+// The GPU that a rank computes on, already chosen with set_device.
+struct NcclDevice {
+  const CudaRuntime& cuda;  // Both tables outlive the session.
+  const NcclLibrary& nccl;
+  at::Device tensors;                          // Where tensors of a call must be.
+  CudaUuid uuid;                               // Its identity; two ranks with one are refused.
+  std::function<CudaStream()> compute_stream;  // The one on which the rank computes now.
+  DeviceReduction reduce;
+  // Memory that is used again only by what that stream does after it was let go.
+  std::function<at::Tensor(std::int64_t bytes)> make_bytes;
+};
+
+class NcclSession {
+ public:
+  struct Options {
+    std::chrono::milliseconds deadline;  // For every call, and for making a communicator.
+    std::chrono::milliseconds watch_every{100};
+    // Called once, on the watching thread, when a call is overdue or NCCL reports an error of
+    // another rank; afterwards every call throws the same error. `calls` is NcclCalls::json().
+    std::function<void(const Error& error, const std::string& calls)> on_failure = {};
+  };
+
+  // Every rank of `host` calls it: the communicator of all ranks that carries CPU tensors, and with
+  // it the identity of the new one. Throws Error kUsage when ranks have different versions of NCCL
+  // or share a GPU, kTransient when NCCL is not ready before the deadline.
+  NcclSession(const NcclDevice& device, Communicator& host, Options options);
+  NcclSession(const NcclSession&) = delete;
+  NcclSession& operator=(const NcclSession&) = delete;
+  // All communicators made from it are gone by then.
+  ~NcclSession();
+
+  // Every rank of the world calls it, in the same order, each with the members of its own group:
+  // world ranks in the order of the group. `urgent`: its transfers go before those of others.
+  std::unique_ptr<Communicator> communicator(const std::string& name,
+                                             const std::vector<int>& members, bool urgent);
+
+  const NcclDevice& device() const { return device_; }
+  NcclCalls& calls() { return calls_; }
+
+  // Throws the failure, when there has been one.
+  void check_alive() const;
+  // Makes a call of NCCL on a communicator that is alive; the watching thread ends none meanwhile.
+  // Throws Error kTransient with NCCL's words and `what` when it fails, and the failure when there
+  // has been one.
+  template <typename Call>
+  void call(NcclComm comm, const std::string& what, const Call& make) const {
+    const std::scoped_lock lock(mutex_);
+    throw_failure();
+    check(make(), comm, what);
+  }
+  // Returns when `comm` has no call in progress. Throws when one failed or the deadline passes.
+  void settle(NcclComm comm, const std::string& what) const;
+  // Returns when `call` is done on the device.
+  void wait_on_host(NcclCall& call) const;
+
+  // Looks once, as the watching thread does.
+  void watch();
+
+ private:
+  friend class NcclCommunicator;
+
+  void agree_on_versions(Communicator& host) const;
+  void refuse_shared_gpus(Communicator& host) const;
+  // With mutex_ held.
+  void throw_failure() const;
+  void check(NcclResult result, NcclComm comm, const std::string& what) const;
+  void wait_until(const std::function<bool()>& ready, const std::string& what) const;
+  CudaStream make_stream(bool urgent) const;
+  // Ends communicator and stream of a group; at once when something has failed.
+  void end(NcclComm comm, CudaStream stream) noexcept;
+  void fail_all(const std::string& what);
+
+  const NcclDevice device_;
+  const Options options_;
+  const int rank_;
+  mutable NcclCalls calls_;
+  NcclComm world_ = nullptr;  // Of which all others are parts.
+
+  mutable std::mutex mutex_;
+  std::vector<NcclComm> comms_;  // Alive, all of them.
+  std::optional<Error> failure_;
+  std::atomic<bool> has_failed_ = false;
+  std::condition_variable_any ended_;
+  std::jthread watcher_;
+};
+
+}  // namespace cloze

@@ -1,0 +1,48 @@
+#include "parallel/kernels/kernels.h"
+
+// Compiled once: see instruction_set.h.
+#ifndef CLOZE_KERNEL_AVX512
+
+namespace cloze {
+namespace {
+
+template <class T>
+constexpr KernelTable<T> table_of() {
+  return {.rms_norm_forward = &rms_norm_forward<T>,
+          .rms_norm_backward = &rms_norm_backward<T>,
+          .layer_norm_forward = &layer_norm_forward<T>,
+          .layer_norm_backward = &layer_norm_backward<T>,
+          .swiglu_forward = &swiglu_forward<T>,
+          .swiglu_backward = &swiglu_backward<T>,
+          .gelu_forward = &gelu_forward<T>,
+          .gelu_backward = &gelu_backward<T>,
+          .add_bias = &add_bias<T>,
+          .bias_gradient = &bias_gradient<T>,
+          .embedding_forward = &embedding_forward<T>,
+          .embedding_backward = &embedding_backward<T>,
+          .dropout_add = &dropout_add<T>,
+          .dropout_backward = &dropout_backward<T>,
+          .rotary = &rotary<T>,
+          .attention_forward = &attention_forward<T>,
+          .attention_backward = &attention_backward<T>,
+          .row_max = &row_max<T>,
+          .row_sums = &row_sums<T>,
+          .softmax_gradient = &softmax_gradient<T>,
+          .adamw = &adamw<T, Accumulator<T>>,
+          .sum_of_squares = &sum_of_squares<T>,
+          .ordered_sum = &ordered_sum<T>};
+}
+
+constexpr Kernels kCpuKernels = {.f64 = table_of<double>(),
+                                 .f32 = table_of<float>(),
+                                 .bf16 = table_of<BFloat16>(),
+                                 .f16 = table_of<Float16>(),
+                                 .attention_backward_workspace = &attention_backward_workspace};
+
+}  // namespace
+
+const Kernels& cpu_kernels() { return kCpuKernels; }
+
+}  // namespace cloze
+
+#endif  // CLOZE_KERNEL_AVX512

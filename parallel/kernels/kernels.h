@@ -1,0 +1,76 @@
+// All kernels of one device as a table, so that layers, optimizer and sums run on the device that
+// their tensors are on. The functions are those of this folder; another device fills a table of its
+// own with functions of the same meaning, whose pointers are of its memory.
+#pragma once
+
+#include <type_traits>
+
+#include "parallel/base/dtype.h"
+#include "parallel/kernels/accumulator.h"
+#include "parallel/kernels/activation.h"
+#include "parallel/kernels/adamw.h"
+#include "parallel/kernels/attention.h"
+#include "parallel/kernels/bias.h"
+#include "parallel/kernels/cross_entropy.h"
+#include "parallel/kernels/dropout.h"
+#include "parallel/kernels/embedding.h"
+#include "parallel/kernels/norm.h"
+#include "parallel/kernels/rotary.h"
+#include "parallel/kernels/sums.h"
+
+namespace cloze {
+
+// Of one element type. What each does stands where the function of its name is declared.
+template <class T>
+struct KernelTable {
+  decltype(&cloze::rms_norm_forward<T>) rms_norm_forward;
+  decltype(&cloze::rms_norm_backward<T>) rms_norm_backward;
+  decltype(&cloze::layer_norm_forward<T>) layer_norm_forward;
+  decltype(&cloze::layer_norm_backward<T>) layer_norm_backward;
+  decltype(&cloze::swiglu_forward<T>) swiglu_forward;
+  decltype(&cloze::swiglu_backward<T>) swiglu_backward;
+  decltype(&cloze::gelu_forward<T>) gelu_forward;
+  decltype(&cloze::gelu_backward<T>) gelu_backward;
+  decltype(&cloze::add_bias<T>) add_bias;
+  decltype(&cloze::bias_gradient<T>) bias_gradient;
+  decltype(&cloze::embedding_forward<T>) embedding_forward;
+  decltype(&cloze::embedding_backward<T>) embedding_backward;
+  decltype(&cloze::dropout_add<T>) dropout_add;
+  decltype(&cloze::dropout_backward<T>) dropout_backward;
+  decltype(&cloze::rotary<T>) rotary;
+  decltype(&cloze::attention_forward<T>) attention_forward;
+  decltype(&cloze::attention_backward<T>) attention_backward;
+  decltype(&cloze::row_max<T>) row_max;
+  decltype(&cloze::row_sums<T>) row_sums;
+  decltype(&cloze::softmax_gradient<T>) softmax_gradient;
+  decltype(&cloze::adamw<T, Accumulator<T>>) adamw;
+  decltype(&cloze::sum_of_squares<T>) sum_of_squares;
+  decltype(&cloze::ordered_sum<T>) ordered_sum;
+};
+
+struct Kernels {
+  KernelTable<double> f64;
+  KernelTable<float> f32;
+  KernelTable<BFloat16> bf16;
+  KernelTable<Float16> f16;
+  decltype(&cloze::attention_backward_workspace) attention_backward_workspace;
+
+  template <class T>
+  const KernelTable<T>& of() const {
+    if constexpr (std::is_same_v<T, double>) {
+      return f64;
+    } else if constexpr (std::is_same_v<T, float>) {
+      return f32;
+    } else if constexpr (std::is_same_v<T, BFloat16>) {
+      return bf16;
+    } else {
+      static_assert(std::is_same_v<T, Float16>);
+      return f16;
+    }
+  }
+};
+
+// Those of this folder.
+const Kernels& cpu_kernels();
+
+}  // namespace cloze
