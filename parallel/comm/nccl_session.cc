@@ -33,14 +33,6 @@ at::Tensor gather_bytes(Communicator& host, const void* data, std::size_t bytes)
   return all;
 }
 
-NcclConfig config_of(const std::string& name) {
-  NcclConfig config;
-  // Groups whose transfers overlap must not share what one of them may abort.
-  config.split_share = 0;
-  config.comm_name = name.c_str();
-  return config;
-}
-
 }  // namespace
 
 NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options options)
@@ -55,7 +47,7 @@ NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options o
     const at::Tensor shared = bytes_tensor(&id, sizeof id);
     host.broadcast(shared, 0).wait();
     std::memcpy(&id, shared.const_data_ptr(), sizeof id);
-    NcclConfig config = config_of("world");
+    NcclConfig config = config_for("world");
     const std::string what = str("joining NCCL's world of ", host.size(), " ranks");
     call(nullptr, what, [&] {
       return device_.nccl.comm_init_rank(&world_, host.size(), id, host.rank(), &config);
@@ -121,7 +113,7 @@ std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
   if (world_ != nullptr) {
     // The groups of one split are disjoint, so the smallest world rank names a group.
     const int color = size > 1 ? *std::ranges::min_element(members) : kNcclNoColor;
-    NcclConfig config = config_of(name);
+    NcclConfig config = config_for(name);
     const std::string what = str("making the group ", name, " of ", size, " ranks");
     call(world_, what,
          [&] { return device_.nccl.comm_split(world_, color, rank, &comm, &config); });
@@ -137,6 +129,14 @@ std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
   }
   CudaStream stream = size > 1 ? make_stream(urgent) : nullptr;
   return std::make_unique<NcclCommunicator>(name, rank, size, *this, comm, stream);
+}
+
+NcclConfig NcclSession::config_for(const std::string& name) {
+  NcclConfig config;
+  // Groups whose transfers overlap must not share what one of them may abort.
+  config.split_share = 0;
+  config.comm_name = names_.emplace_back(name).c_str();
+  return config;
 }
 
 CudaStream NcclSession::make_stream(bool urgent) const {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -97,6 +98,7 @@ class NcclSession {
   void throw_failure() const;
   void check(NcclResult result, NcclComm comm, const std::string& what) const;
   void wait_until(const std::function<bool()>& ready, const std::string& what) const;
+  NcclConfig config_for(const std::string& name);
   CudaStream make_stream(bool urgent) const;
   // Ends communicator and stream of a group; at once when something has failed.
   void end(NcclComm comm, CudaStream stream) noexcept;
@@ -106,7 +108,8 @@ class NcclSession {
   const Options options_;
   const int rank_;
   mutable NcclCalls calls_;
-  NcclComm world_ = nullptr;  // Of which all others are parts.
+  std::deque<std::string> names_;  // Of the groups: NCCL may read one after the call that got it.
+  NcclComm world_ = nullptr;       // Of which all others are parts.
 
   mutable std::mutex mutex_;
   std::vector<NcclComm> comms_;  // Alive, all of them.
