@@ -2,6 +2,7 @@
 // no backend.
 #include "parallel/comm/communicator.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -150,6 +151,13 @@ void Work::wait() {
   call_.done();
   pending_.reset();
   tensors_.clear();
+}
+
+int rank_among(const std::vector<int>& members, int world_rank, const std::string& name) {
+  const auto found = std::ranges::find(members, world_rank);
+  CLOZE_CHECK(found != members.end(), str("rank ", world_rank, " is no member of ", name),
+              "give each rank the members of its own group");
+  return static_cast<int>(found - members.begin());
 }
 
 Communicator::Communicator(std::string name, int rank, int size, at::Device device)

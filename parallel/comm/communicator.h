@@ -67,6 +67,10 @@ struct Transfer {
   int peer;           // Rank in the group.
 };
 
+// The place of a rank of the world among the members of a group that it makes. Throws Error
+// kInternal when it is none of them.
+int rank_among(const std::vector<int>& members, int world_rank, const std::string& name);
+
 class Communicator {
  public:
   // `device`: where the tensors of its calls are.

@@ -351,9 +351,7 @@ std::vector<int> LocalWorld::everyone() const {
 std::unique_ptr<Communicator> LocalWorld::communicator(const std::string& name,
                                                        const std::vector<int>& members,
                                                        int world_rank) {
-  const auto mine = std::ranges::find(members, world_rank);
-  CLOZE_CHECK(mine != members.end(), str("rank ", world_rank, " is no member of ", name),
-              "only members make a communicator of their group");
+  const int rank = rank_among(members, world_rank, name);
   for (const int member : members) {
     CLOZE_CHECK(member >= 0 && member < size_ && std::ranges::count(members, member) == 1,
                 str(name, ": rank ", member, " of a world of ", size_, " is wrong or named twice"),
@@ -363,8 +361,7 @@ std::unique_ptr<Communicator> LocalWorld::communicator(const std::string& name,
   const int ordinal = state_->num_made[{name, members, world_rank}]++;
   std::unique_ptr<Group>& group = state_->groups[{name, members, ordinal}];
   if (!group) group = std::make_unique<Group>(Group{name, members, {}, {}});
-  return std::make_unique<LocalCommunicator>(*state_, *group,
-                                             static_cast<int>(mine - members.begin()));
+  return std::make_unique<LocalCommunicator>(*state_, *group, rank);
 }
 
 void LocalWorld::abort(int world_rank, const std::string& reason) {

@@ -88,10 +88,7 @@ MpiSession::~MpiSession() {
 
 std::unique_ptr<Communicator> MpiSession::communicator(const std::string& name,
                                                        const std::vector<int>& members) {
-  const auto mine = std::ranges::find(members, world_rank_);
-  CLOZE_CHECK(mine != members.end(), str("rank ", world_rank_, " is no member of ", name),
-              "give each rank the members of its own group");
-  const int rank = static_cast<int>(mine - members.begin());
+  const int rank = rank_among(members, world_rank_, name);
   const int size = static_cast<int>(members.size());
   MPI_Comm comm = MPI_COMM_NULL;
   // The groups of one split are disjoint, so the smallest world rank names a group.

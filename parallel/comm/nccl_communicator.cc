@@ -122,6 +122,23 @@ std::vector<const void*> NcclCommunicator::parts_in(const at::Tensor& staging, s
   return parts;
 }
 
+void NcclCommunicator::reduce_own_part(const std::function<Part(int peer)>& part_of,
+                                       const at::Tensor& staging, void* output,
+                                       at::ScalarType dtype, ReduceOp op) {
+  const Part own = part_of(rank());
+  together([&] {
+    for (int peer = 0; peer < size(); ++peer) {
+      if (peer == rank()) continue;
+      const Part part = part_of(peer);
+      send(part.data, part.bytes, peer);
+      receive(bytes_of(staging) + peer * own.bytes, own.bytes, peer);
+    }
+  });
+  const auto width = static_cast<std::int64_t>(c10::elementSize(dtype));
+  session_.device().reduce(output, parts_in(staging, own.bytes, own.data), own.bytes / width, dtype,
+                           op, stream_);
+}
+
 Work NcclCommunicator::do_all_reduce(at::Tensor tensor, ReduceOp op) {
   const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
   if (bytes <= kBytesAtOnce) {
@@ -134,25 +151,19 @@ Work NcclCommunicator::do_all_reduce(at::Tensor tensor, ReduceOp op) {
   }
   // Every rank reduces one slice, then all get all slices: as many bytes as in a ring.
   const std::int64_t width = tensor.element_size();
-  const auto slice = [&](int peer) { return reduction_slice(tensor.numel(), size(), peer); };
-  const auto place = [&](int peer) { return bytes_of(tensor) + slice(peer).first * width; };
-  const Range mine = slice(rank());
-  const std::int64_t bytes_of_slice = mine.count() * width;
-  const at::Tensor staging = session_.device().make_bytes(bytes_of_slice * size());
+  const auto part_of = [&](int peer) {
+    const Range slice = reduction_slice(tensor.numel(), size(), peer);
+    return Part{bytes_of(tensor) + slice.first * width, slice.count() * width};
+  };
+  const Part own = part_of(rank());
+  const at::Tensor staging = session_.device().make_bytes(own.bytes * size());
   return start("all_reduce", bytes, {tensor, staging}, [&] {
-    together([&] {
-      for (int peer = 0; peer < size(); ++peer) {
-        if (peer == rank()) continue;
-        send(place(peer), slice(peer).count() * width, peer);
-        receive(bytes_of(staging) + peer * bytes_of_slice, bytes_of_slice, peer);
-      }
-    });
-    session_.device().reduce(place(rank()), parts_in(staging, bytes_of_slice, place(rank())),
-                             mine.count(), tensor.scalar_type(), op, stream_);
+    reduce_own_part(part_of, staging, own.data, tensor.scalar_type(), op);
     // Slices differ in size by a grain, which NCCL's own gathering does not allow.
     together([&] {
       for (int root = 0; root < size(); ++root) {
-        broadcast(place(root), slice(root).count() * width, root);
+        const Part part = part_of(root);
+        broadcast(part.data, part.bytes, root);
       }
     });
   });
@@ -168,16 +179,11 @@ Work NcclCommunicator::do_reduce_scatter(at::Tensor output, at::Tensor input, Re
   const auto bytes = static_cast<std::int64_t>(output.nbytes());
   const at::Tensor staging = session_.device().make_bytes(bytes * size());
   return start("reduce_scatter", bytes * size(), {output, input, staging}, [&] {
-    const auto place = [&](int peer) { return bytes_of(input) + peer * bytes; };
-    together([&] {
-      for (int peer = 0; peer < size(); ++peer) {
-        if (peer == rank()) continue;
-        send(place(peer), bytes, peer);
-        receive(bytes_of(staging) + peer * bytes, bytes, peer);
-      }
-    });
-    session_.device().reduce(bytes_of(output), parts_in(staging, bytes, place(rank())),
-                             output.numel(), output.scalar_type(), op, stream_);
+    reduce_own_part(
+        [&](int peer) {
+          return Part{bytes_of(input) + peer * bytes, bytes};
+        },
+        staging, bytes_of(output), output.scalar_type(), op);
   });
 }
 

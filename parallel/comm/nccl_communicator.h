@@ -3,6 +3,7 @@
 // (docs/decisions/0006-nccl-moves-bytes.md).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -52,6 +53,15 @@ class NcclCommunicator final : public Communicator {
   // Of every rank's part, one after the other in `staging`, the addresses; `own` for this rank's.
   std::vector<const void*> parts_in(const at::Tensor& staging, std::int64_t bytes,
                                     const void* own) const;
+
+  struct Part {
+    std::byte* data;
+    std::int64_t bytes;
+  };
+  // Sends every rank its part of this one's tensor and reduces all ranks' parts that are this
+  // rank's to `output`. `staging` has room for one from every rank.
+  void reduce_own_part(const std::function<Part(int peer)>& part_of, const at::Tensor& staging,
+                       void* output, at::ScalarType dtype, ReduceOp op);
 
   NcclSession& session_;
   const NcclComm comm_;

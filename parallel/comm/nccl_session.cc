@@ -104,10 +104,7 @@ std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
                                                         const std::vector<int>& members,
                                                         bool urgent) {
   check_alive();
-  const auto mine = std::ranges::find(members, rank_);
-  CLOZE_CHECK(mine != members.end(), str("rank ", rank_, " is no member of ", name),
-              "give each rank the members of its own group");
-  const int rank = static_cast<int>(mine - members.begin());
+  const int rank = rank_among(members, rank_, name);
   const int size = static_cast<int>(members.size());
   NcclComm comm = nullptr;
   if (world_ != nullptr) {

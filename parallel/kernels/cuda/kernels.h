@@ -84,7 +84,7 @@ struct Borrowing {
   }
 };
 
-// The type of `member` of the table decides the arguments.
+// on_stream() of the kernel with the arguments of the CPU function that is given.
 template <auto kernel, class Runtime, class... Arguments>
 constexpr auto streamed(void (*)(Arguments...)) -> void (*)(Arguments...) {
   return &on_stream<kernel, Runtime, Arguments...>;
