@@ -13,11 +13,11 @@ constexpr int kForwardTile = std::is_same_v<T, double> ? (kHeadDim <= 128 ? 32 :
                                                        : (kHeadDim <= 128 ? 64 : 32);
 
 // Blocks of the largest tile that a multiprocessor has shared memory for: the compiler need not
-// save registers for more.
+// save registers for more. The emulator has no launch bounds that would use it.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-constexpr int kForwardBlocks = 2;
+[[maybe_unused]] constexpr int kForwardBlocks = 2;
 #else
-constexpr int kForwardBlocks = 1;
+[[maybe_unused]] constexpr int kForwardBlocks = 1;
 #endif
 
 template <class Tile>
