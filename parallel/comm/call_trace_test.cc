@@ -164,12 +164,12 @@ TEST(CallTrace, AllGroupsOfAMeshKnowTheirMembers) {
     const Groups groups = connect_local(mesh, world, rank, 1);
     Trace trace;
     record_calls(groups, trace);
-    ASSERT_EQ(trace.groups().size(), 9U);
+    ASSERT_EQ(trace.groups().size(), 10U);
     for (const TraceGroup& group : trace.groups()) {
       EXPECT_EQ(group.members.at(group.rank), rank) << group.name;
       if (group.name == "tensor") {
         EXPECT_EQ(group.members, mesh.group(Axis::kTensor, rank));
-      } else if (group.name == "data") {
+      } else if (group.name == "data" || group.name == "data_on_host") {
         EXPECT_EQ(group.members, mesh.group(Axis::kData, rank));
       } else if (group.name == "world") {
         EXPECT_EQ(group.members.size(), 8U);

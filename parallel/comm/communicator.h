@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -70,6 +71,13 @@ struct Transfer {
 // The place of a rank of the world among the members of a group that it makes. Throws Error
 // kInternal when it is none of them.
 int rank_among(const std::vector<int>& members, int world_rank, const std::string& name);
+
+class Communicator;
+
+// Makes a communicator of a name and the world ranks of its group, this rank among them. Every rank
+// of the world makes its group of a name at the same point.
+using MakeGroup =
+    std::function<std::unique_ptr<Communicator>(const std::string&, const std::vector<int>&)>;
 
 class Communicator {
  public:

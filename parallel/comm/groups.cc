@@ -18,13 +18,10 @@
 #include "parallel/base/check.h"
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/process_memory.h"
+#include "parallel/comm/staged_communicator.h"
 
 namespace cloze {
 namespace {
-
-// Makes a communicator of a name and the world ranks of its group.
-using Make =
-    std::function<std::unique_ptr<Communicator>(const std::string&, const std::vector<int>&)>;
 
 std::vector<int> ends_of(const std::vector<int>& stages, int rank) {
   if (stages.size() == 1) return stages;
@@ -38,7 +35,8 @@ std::vector<int> block_of(const std::vector<int>& ranks, int index, int count) {
   return {first, first + count};
 }
 
-Groups build(const Mesh& mesh, int rank, int kv_replicas, const Make& make) {
+Groups build(const Mesh& mesh, int rank, int kv_replicas, const MakeGroup& on_host,
+             const MakeGroup& make) {
   const int tensor = mesh.degrees().tensor;
   CLOZE_CHECK(kv_replicas >= 1 && tensor % kv_replicas == 0,
               str("tensor degree ", tensor, " cannot be cut into groups of ", kv_replicas,
@@ -49,20 +47,21 @@ Groups build(const Mesh& mesh, int rank, int kv_replicas, const Make& make) {
   const auto all = mesh.group(
       std::vector<Axis>{Axis::kPipeline, Axis::kData, Axis::kContext, Axis::kTensor}, rank);
   // Braces run from left to right: the order in which every rank makes its groups.
-  return {
-      .mesh = mesh,
-      .world_rank = rank,
-      .at = at,
-      .world = make("world", all),
-      .tensor = make("tensor", mesh.group(Axis::kTensor, rank)),
-      .data = make("data", mesh.group(Axis::kData, rank)),
-      .context = make("context", mesh.group(Axis::kContext, rank)),
-      .pipeline_forward = make("pipeline_forward", stages),
-      .pipeline_backward = make("pipeline_backward", stages),
-      .model = make("model", mesh.group(std::vector<Axis>{Axis::kPipeline, Axis::kTensor}, rank)),
-      .embedding = make("embedding", ends_of(stages, rank)),
-      .kv_replicas =
-          make("kv_replicas", block_of(mesh.group(Axis::kTensor, rank), at.tensor, kv_replicas))};
+  return {.mesh = mesh,
+          .world_rank = rank,
+          .at = at,
+          .world = on_host("world", all),
+          .data_on_host = on_host("data_on_host", mesh.group(Axis::kData, rank)),
+          .model =
+              on_host("model", mesh.group(std::vector<Axis>{Axis::kPipeline, Axis::kTensor}, rank)),
+          .tensor = make("tensor", mesh.group(Axis::kTensor, rank)),
+          .data = make("data", mesh.group(Axis::kData, rank)),
+          .context = make("context", mesh.group(Axis::kContext, rank)),
+          .pipeline_forward = make("pipeline_forward", stages),
+          .pipeline_backward = make("pipeline_backward", stages),
+          .embedding = make("embedding", ends_of(stages, rank)),
+          .kv_replicas = make("kv_replicas",
+                              block_of(mesh.group(Axis::kTensor, rank), at.tensor, kv_replicas))};
 }
 
 std::string describe(const Degrees& degrees) {
@@ -78,9 +77,16 @@ std::string_view trimmed(std::string_view text) {
 
 // In one order on all ranks.
 std::vector<Communicator*> all_of(const Groups& groups) {
-  return {groups.world.get(),   groups.tensor.get(),           groups.data.get(),
-          groups.context.get(), groups.pipeline_forward.get(), groups.pipeline_backward.get(),
-          groups.model.get(),   groups.embedding.get(),        groups.kv_replicas.get()};
+  return {groups.world.get(),
+          groups.data_on_host.get(),
+          groups.model.get(),
+          groups.tensor.get(),
+          groups.data.get(),
+          groups.context.get(),
+          groups.pipeline_forward.get(),
+          groups.pipeline_backward.get(),
+          groups.embedding.get(),
+          groups.kv_replicas.get()};
 }
 
 // The members of a group, asked from themselves.
@@ -165,10 +171,20 @@ void check_mkl_mode(const std::string& mode) {
                 "unset it, or set it to AVX2,STRICT or AVX512,STRICT");
 }
 
-void prepare_nccl_environment() {
+void prepare_gpu_environment() {
   check_nccl_address(environment("NCCL_COMM_ID"));
-  // Before NCCL has threads. NOLINTNEXTLINE(concurrency-mt-unsafe)
+  // Before these libraries have threads. NOLINTBEGIN(concurrency-mt-unsafe)
   setenv("NCCL_LAUNCH_ORDER_IMPLICIT", "1", /*overwrite=*/0);
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  if (environment("PYTORCH_CUDA_ALLOC_CONF") == nullptr) {
+    setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
+  }
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+
+bool nccl_may_share_gpus() {
+  const char* value = environment("NCCL_MULTI_RANK_GPU_ENABLE");
+  return value != nullptr && std::string_view(value) == "1";
 }
 
 void check_nccl_address(const char* address) {
@@ -211,25 +227,30 @@ void check_launch(const Mesh& mesh, int world_size, int num_launched) {
 
 Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas) {
   check_launch(mesh, session.world_size(), launched_tasks());
-  return build(mesh, session.world_rank(), kv_replicas,
-               [&](const std::string& name, const std::vector<int>& members) {
-                 return session.communicator(name, members);
-               });
+  const MakeGroup make = session.make_group();
+  return build(mesh, session.world_rank(), kv_replicas, make, make);
 }
 
-Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas) {
-  return build(mesh, rank, kv_replicas,
+Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas) {
+  check_launch(mesh, world.size(), /*num_launched=*/1);
+  const MakeGroup make = world.make_group(rank);
+  return build(mesh, rank, kv_replicas, make, make);
+}
+
+Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas,
+                    const MakeGroup& on_host) {
+  return build(mesh, rank, kv_replicas, on_host,
                [&](const std::string& name, const std::vector<int>& members) {
                  // Gradients may take until the end of the step; everything else is waited for.
                  return session.communicator(name, members, /*urgent=*/name != "data");
                });
 }
 
-Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas) {
-  check_launch(mesh, world.size(), /*num_launched=*/1);
-  return build(mesh, rank, kv_replicas,
+Groups connect_staged(const Mesh& mesh, at::Device device, int rank, int kv_replicas,
+                      const MakeGroup& on_host) {
+  return build(mesh, rank, kv_replicas, on_host,
                [&](const std::string& name, const std::vector<int>& members) {
-                 return world.communicator(name, members, rank);
+                 return std::make_unique<StagedCommunicator>(on_host(name, members), device);
                });
 }
 

@@ -19,7 +19,13 @@ struct Groups {
   int world_rank;
   Coordinates at;  // Where this rank stands on the mesh.
 
+  // For numbers and texts, always of the host: all ranks; those of `data`; and those with the same
+  // data and context place, which together hold one model.
   std::unique_ptr<Communicator> world;
+  std::unique_ptr<Communicator> data_on_host;
+  std::unique_ptr<Communicator> model;
+
+  // For tensors of the device that computes.
   std::unique_ptr<Communicator> tensor;
   std::unique_ptr<Communicator> data;
   std::unique_ptr<Communicator> context;
@@ -27,8 +33,6 @@ struct Groups {
   // other's order.
   std::unique_ptr<Communicator> pipeline_forward;
   std::unique_ptr<Communicator> pipeline_backward;
-  // Ranks with the same data and context place: together they hold one model.
-  std::unique_ptr<Communicator> model;
   // First and last stage, who share a tied embedding. A stage between is alone in a group of one.
   std::unique_ptr<Communicator> embedding;
   // Consecutive tensor ranks that hold the same kv head; one rank when there are enough heads.
@@ -44,7 +48,13 @@ Groups connect(const Mesh& mesh, MpiSession& session, int kv_replicas);
 Groups connect_local(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas);
 
 // The same for tensors on GPUs. Every rank of the session calls it.
-Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas);
+Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_replicas,
+                    const MakeGroup& on_host);
+
+// The same for tensors on a device that no library carries between these ranks, such as one that
+// they share: through the memory of their hosts.
+Groups connect_staged(const Mesh& mesh, at::Device device, int rank, int kv_replicas,
+                      const MakeGroup& on_host);
 
 // Records the calls of all groups while the trace is on. Every rank of the world calls it.
 void record_calls(const Groups& groups, Trace& trace);
@@ -69,10 +79,15 @@ int first_of_thread_list(const std::string& text);
 std::map<std::string, std::string> numerics_of_environment();
 void check_mkl_mode(const std::string& mode);
 
-// To be called before NCCL is. Lets it start the transfers of a GPU in the order of the program
-// (NCCL_LAUNCH_ORDER_IMPLICIT), unless the user has said how. Throws Error kUsage when NCCL_COMM_ID
-// is set: it would replace the secret of a job by an address that anybody may join.
-void prepare_nccl_environment();
+// To be called before CUDA and NCCL are. Unless the user has said otherwise, lets cuBLAS repeat its
+// bits (CUBLAS_WORKSPACE_CONFIG), LibTorch's memory of a GPU grow in place (PYTORCH_ALLOC_CONF),
+// and NCCL start the transfers of a GPU in the order of the program (NCCL_LAUNCH_ORDER_IMPLICIT).
+// Throws Error kUsage when NCCL_COMM_ID is set: it would replace the secret of a job by an address
+// that anybody may join.
+void prepare_gpu_environment();
+// Whether the user lets NCCL, from 2.30 on, carry tensors between ranks on one GPU
+// (NCCL_MULTI_RANK_GPU_ENABLE).
+bool nccl_may_share_gpus();
 void check_nccl_address(const char* address);  // What NCCL_COMM_ID is; null when it is not set.
 
 }  // namespace cloze

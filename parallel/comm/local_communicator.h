@@ -29,6 +29,12 @@ class LocalWorld {
   // order of the group and include `world_rank`. Never waits for the others.
   std::unique_ptr<Communicator> communicator(const std::string& name,
                                              const std::vector<int>& members, int world_rank);
+  // The same for one rank as a function, which the world outlives.
+  MakeGroup make_group(int world_rank) {
+    return [this, world_rank](const std::string& name, const std::vector<int>& members) {
+      return communicator(name, members, world_rank);
+    };
+  }
 
   // Ends every wait of every rank with Error kTransient that gives `reason`. The first call wins.
   void abort(int world_rank, const std::string& reason);

@@ -41,6 +41,12 @@ class MpiSession {
   // world ranks in the order of the group. The session outlives the communicator.
   std::unique_ptr<Communicator> communicator(const std::string& name,
                                              const std::vector<int>& members);
+  // The same as a function, which the session outlives.
+  MakeGroup make_group() {
+    return [this](const std::string& name, const std::vector<int>& members) {
+      return communicator(name, members);
+    };
+  }
 
   // True for the first rank of this host that asks: it reports why the job ends, and the ranks
   // that fail after it stay silent. No message is sent.

@@ -38,7 +38,7 @@ at::Tensor gather_bytes(Communicator& host, const void* data, std::size_t bytes)
 NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options options)
     : device_(device), options_(std::move(options)), rank_(host.rank()), calls_(device.cuda) {
   agree_on_versions(host);
-  refuse_shared_gpus(host);
+  if (!options_.share_gpus) refuse_shared_gpus(host);
   if (host.size() > 1) {
     NcclUniqueId id{};
     if (host.rank() == 0) {
@@ -94,9 +94,11 @@ void NcclSession::refuse_shared_gpus(Communicator& host) const {
     CudaUuid uuid{};
     std::memcpy(uuid.data(), all[rank].const_data_ptr(), uuid.size());
     const auto [found, is_new] = rank_of_gpu.emplace(text_of(uuid), rank);
-    CLOZE_REQUIRE(is_new, ExitCode::kUsage,
-                  str("ranks ", found->second, " and ", rank, " share one GPU, ", found->first),
-                  "start no more ranks on a host than it has GPUs, and let each see all of them");
+    CLOZE_REQUIRE(
+        is_new, ExitCode::kUsage,
+        str("ranks ", found->second, " and ", rank, " share one GPU, ", found->first),
+        "start no more ranks on a host than it has GPUs, and let each see all of them; or "
+        "say --share-gpus");
   }
 }
 

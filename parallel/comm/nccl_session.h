@@ -48,6 +48,7 @@ class NcclSession {
   struct Options {
     std::chrono::milliseconds deadline;  // For every call, and for making a communicator.
     std::chrono::milliseconds watch_every{100};
+    bool share_gpus = false;  // Ranks may be on one GPU: NCCL refuses or takes it.
     // Called once, on the watching thread, when a call is overdue or NCCL reports an error of
     // another rank; afterwards every call throws the same error. `calls` is NcclCalls::json().
     std::function<void(const Error& error, const std::string& calls)> on_failure = {};
@@ -55,7 +56,7 @@ class NcclSession {
 
   // Every rank of `host` calls it: the communicator of all ranks that carries CPU tensors, and with
   // it the identity of the new one. Throws Error kUsage when ranks have different versions of NCCL
-  // or share a GPU, kTransient when NCCL is not ready before the deadline.
+  // or share a GPU unasked, kTransient when NCCL is not ready before the deadline.
   NcclSession(const NcclDevice& device, Communicator& host, Options options);
   NcclSession(const NcclSession&) = delete;
   NcclSession& operator=(const NcclSession&) = delete;

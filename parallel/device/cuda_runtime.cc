@@ -36,6 +36,7 @@ CudaRuntime open_cuda_runtime() {
   // The driver's, for the runtime gives the identity only inside a structure that changes with its
   // version. A device has the same number in both.
   driver.load(cuda.device_uuid, "cuDeviceGetUuid_v2");
+  driver.load(cuda.device_name, "cuDeviceGetName");
   runtime.load(cuda.runtime_version, "cudaRuntimeGetVersion");
   runtime.load(cuda.driver_version, "cudaDriverGetVersion");
   runtime.load(cuda.device_stream_priority_range, "cudaDeviceGetStreamPriorityRange");

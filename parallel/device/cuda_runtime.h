@@ -28,6 +28,7 @@ struct CudaRuntime {
   CudaResult (*get_device_count)(int* count);
   CudaResult (*set_device)(int device);
   CudaResult (*device_uuid)(CudaUuid* uuid, int device);
+  CudaResult (*device_name)(char* name, int length, int device);
   CudaResult (*runtime_version)(int* version);
   CudaResult (*driver_version)(int* version);
   CudaResult (*device_stream_priority_range)(int* least, int* greatest);

@@ -9,6 +9,25 @@
 
 namespace cloze {
 
+// Intervals of a kind that other kernels of attention know: samples of consecutive tokens that see
+// nothing of each other, in each first a prefix whose tokens see all of it, then a suffix whose
+// tokens see all before them and themselves. Every token is in one; arrays are of the device.
+struct AttentionSamples {
+  std::int64_t count = 0;
+  const std::int32_t* offsets = nullptr;  // [count + 1], of the tokens of each sample.
+  std::int64_t longest = 0;
+
+  // Samples with a prefix; without any, all is causal and the arrays below are not needed.
+  std::int64_t prefixes = 0;
+  std::int64_t prefix_tokens = 0;                // Of all of them.
+  const std::int32_t* prefix_offsets = nullptr;  // [prefixes + 1], counted in prefix_places.
+  const std::int32_t* prefix_places = nullptr;   // [prefix_tokens]
+  std::int64_t longest_prefix = 0;
+  const std::int32_t* suffix_offsets = nullptr;  // [count + 1], counted in suffix_places.
+  const std::int32_t* suffix_places = nullptr;   // [tokens - prefix_tokens]
+  std::int64_t longest_suffix = 0;
+};
+
 struct AttentionShape {
   std::int64_t tokens = 0;    // Queries; keys too, unless kv_tokens says otherwise.
   std::int64_t heads = 0;     // Query heads here.
@@ -23,6 +42,8 @@ struct AttentionShape {
   // Keys and values, where they are not those of the queries: a cache that holds earlier tokens
   // too. Then lo and hi count its rows. 0: they are the tokens'. For forward alone.
   std::int64_t kv_tokens = 0;
+  // The intervals again, where they are such; it may be null, and kernels may ignore it.
+  const AttentionSamples* samples = nullptr;
 };
 
 // Drops attention probabilities. The bit of a pair of tokens is keyed by (ordinal of the query's

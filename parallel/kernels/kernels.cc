@@ -29,8 +29,10 @@ constexpr KernelTable<T> table_of() {
           .row_sums = &row_sums<T>,
           .softmax_gradient = &softmax_gradient<T>,
           .adamw = &adamw<T, Accumulator<T>>,
-          .sum_of_squares = &sum_of_squares<T>,
-          .ordered_sum = &ordered_sum<T>};
+          .sum_of_squares = [](const T* x, std::int64_t n,
+                               double* total) { *total = sum_of_squares<T>(x, n); },
+          .ordered_sum = &ordered_sum<T>,
+          .ordered_max = &ordered_max<T>};
 }
 
 constexpr Kernels kCpuKernels = {.f64 = table_of<double>(),

@@ -3,6 +3,7 @@
 // own with functions of the same meaning, whose pointers are of its memory.
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
 
 #include "parallel/base/dtype.h"
@@ -44,8 +45,10 @@ struct KernelTable {
   decltype(&cloze::row_sums<T>) row_sums;
   decltype(&cloze::softmax_gradient<T>) softmax_gradient;
   decltype(&cloze::adamw<T, Accumulator<T>>) adamw;
-  decltype(&cloze::sum_of_squares<T>) sum_of_squares;
+  // total := what the function of this name returns; `total` is the device's too.
+  void (*sum_of_squares)(const T* x, std::int64_t n, double* total);
   decltype(&cloze::ordered_sum<T>) ordered_sum;
+  decltype(&cloze::ordered_max<T>) ordered_max;
 };
 
 struct Kernels {

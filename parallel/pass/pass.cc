@@ -31,6 +31,8 @@ void WeightGradients::add_product(ParameterGroup& group, const at::Tensor& dy,
   at::Tensor& sum = group.main_grad;
   if (x.scalar_type() == sum.scalar_type()) {
     at::addmm_out(sum, sum, dy.t(), x);
+  } else if (!sum.is_cpu()) {
+    at::addmm_out(sum, sum, dy.t(), x, sum.scalar_type());
   } else {
     // CPU GEMMs take one type: 16-bit operands are widened, so that the sum is.
     at::addmm_out(sum, sum, dy.to(sum.scalar_type()).t(), x.to(sum.scalar_type()));

@@ -162,9 +162,12 @@ TEST_P(TensorParallelTest, AnEmbeddingOfAVocabularyThatDoesNotDivideEqualsTheTab
   });
 }
 
+// The target of each place.
+using TargetList = std::vector<std::pair<std::int64_t, std::int32_t>>;
+
 // Losses, dx and the weight's gradient of the head on `tokens` tokens.
 void expect_head_equals_log_softmax(ParameterTable& table, const TensorParallel& tp,
-                                    std::int64_t tokens, const Targets& targets) {
+                                    std::int64_t tokens, const TargetList& list) {
   constexpr std::int64_t kVocab = 7;
   ParameterGroup& group = table.add({vocab_spec(
       {.name = "head", .vocab_size = kVocab, .hidden_size = 3, .weight_site = 0, .initial_std = 0},
@@ -175,15 +178,22 @@ void expect_head_equals_log_softmax(ParameterTable& table, const TensorParallel&
   const VocabParallelHead head(group, tp);
   const at::Tensor x = numbers({tokens, 3}, 2);
   Pass pass;
-  const std::vector<double> losses = head.forward(pass, own_tokens(x, tp), targets, 0.25);
-  ASSERT_EQ(losses.size(), targets.ids.size());
+  std::vector<std::int64_t> places;
+  std::vector<std::int32_t> ids;
+  for (const auto& [place, id] : list) {
+    places.push_back(place);
+    ids.push_back(id);
+  }
+  const Targets targets{static_cast<std::int64_t>(list.size()), at::tensor(places), ids.data()};
+  const std::vector<double> losses = head.forward(pass, own_tokens(x, tp), targets, 0.25).values();
+  ASSERT_EQ(losses.size(), list.size());
   const at::Tensor log_p = at::log_softmax(at::mm(x, weight.t()), 1);
   at::Tensor dlogits = at::zeros({tokens, kVocab}, at::kDouble);
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    const std::int64_t token = targets.tokens[i];
-    EXPECT_NEAR(losses[i], -log_p[token][targets.ids[i]].item<double>(), 1e-12);
+    const auto [token, id] = list[i];
+    EXPECT_NEAR(losses[i], -log_p[token][id].item<double>(), 1e-12);
     dlogits[token].copy_(log_p[token].exp() * 0.25);
-    dlogits[token][targets.ids[i]] -= 0.25;
+    dlogits[token][id] -= 0.25;
   }
   expect_close(head.backward(pass), own_tokens(at::mm(dlogits, weight), tp));
   expect_close(group.main_grad, part_of_box(at::mm(dlogits.t(), x), group.members[0].spec.box));
@@ -191,22 +201,20 @@ void expect_head_equals_log_softmax(ParameterTable& table, const TensorParallel&
 
 TEST_P(TensorParallelTest, TheHeadsLossAndGradientsEqualLogSoftmax) {
   on_ranks([](ParameterTable& table, const TensorParallel& tp) {
-    expect_head_equals_log_softmax(table, tp, kTokens,
-                                   {.tokens = {1, 4, 5, 11}, .ids = {6, 0, 3, 2}});
+    expect_head_equals_log_softmax(table, tp, kTokens, {{1, 6}, {4, 0}, {5, 3}, {11, 2}});
   });
 }
 
 // The head makes logits of 256 targets at a time: two whole chunks and a part of one.
 TEST_P(TensorParallelTest, AHeadWithMoreTargetsThanAChunkEqualsLogSoftmax) {
   constexpr std::int64_t kMany = 700;
-  Targets targets;
+  TargetList targets;
   for (std::int64_t token = 0; token < kMany; ++token) {
     if (token % 7 == 3) continue;  // Not every token has one.
-    targets.tokens.push_back(token);
-    targets.ids.push_back(static_cast<std::int32_t>(token * 5 % 7));
+    targets.emplace_back(token, static_cast<std::int32_t>(token * 5 % 7));
   }
-  ASSERT_GT(targets.ids.size(), 512U);
-  ASSERT_NE(targets.ids.size() % 256, 0U);
+  ASSERT_GT(targets.size(), 512U);
+  ASSERT_NE(targets.size() % 256, 0U);
   on_ranks([&](ParameterTable& table, const TensorParallel& tp) {
     expect_head_equals_log_softmax(table, tp, kMany, targets);
   });
@@ -220,7 +228,9 @@ TEST_P(TensorParallelTest, AMicrobatchWithoutTargetsHasNoLossAndNoGradient) {
     table.allocate(at::kDouble);
     const VocabParallelHead head(group, tp);
     Pass pass;
-    EXPECT_TRUE(head.forward(pass, own_tokens(numbers({kTokens, 3}, 2), tp), {}, 1).empty());
+    const Targets none{0, at::empty({0}, at::kLong), nullptr};
+    const at::Tensor x = own_tokens(numbers({kTokens, 3}, 2), tp);
+    EXPECT_TRUE(head.forward(pass, x, none, 1).values().empty());
     EXPECT_EQ(head.backward(pass).abs().sum().item<double>(), 0);
   });
 }

@@ -16,36 +16,38 @@ struct Chunk {
   Chunk(std::int64_t tokens, const at::Tensor& like, std::int64_t vocab, bool wants_gradient)
       : rows(at::empty({tokens, like.size(1)}, like.options())),
         logits(at::empty({tokens, vocab}, like.options())),
-        largest(at::empty({tokens}, sum_options(like))),
-        sums(at::empty({2 * tokens}, sum_options(like))) {
+        largest(at::empty({tokens}, sum_options(like))) {
     if (!wants_gradient) return;
     drows = at::empty_like(rows);
     weights = at::empty({tokens}, sum_options(like));
   }
 
-  at::Tensor rows, logits, largest;
-  at::Tensor sums;            // Sums of exponentials, then shifted target logits.
-  at::Tensor drows, weights;  // Without a gradient there are none.
-
- private:
   static at::TensorOptions sum_options(const at::Tensor& like) {
     return like.options().dtype(accumulator_of(like.scalar_type()));
   }
+
+  at::Tensor rows, logits, largest;
+  at::Tensor drows, weights;  // Without a gradient there are none.
 };
 
-// Where no other rank has a part of the vocabulary, the phases of the softmax follow each other on
-// so many rows that their logits stay in the cores' caches.
+// Where no other rank has a part of the vocabulary, a CPU lets the phases of the softmax follow
+// each other on so many rows that their logits stay in the cores' caches.
 constexpr std::int64_t kRowsAtOnce = 16;
+static_assert(VocabParallelHead::kChunkTokens % kRowsAtOnce == 0);
 
-// Turns the logits of `ids`, from `row` on, into the gradient of weight * (sum of the losses) in
-// place, and writes the losses. The three phases of a softmax over a cut vocabulary, an all-reduce
-// between.
+std::int64_t block_of(const TensorParallel& tp) {
+  return tp.size() == 1 && tp.group.device().is_cpu() ? kRowsAtOnce
+                                                      : VocabParallelHead::kChunkTokens;
+}
+
+// Turns the logits of n targets, from `row` of the chunk on, into the gradient of weight * (sum of
+// the losses) in place, and fills `sums` [2 n]. The three phases of a softmax over a cut
+// vocabulary, an all-reduce between.
 template <typename T>
-void cross_entropy_of_rows(const Chunk& chunk, std::int64_t row, std::int64_t first_id,
-                           std::span<const std::int32_t> ids, const TensorParallel& tp,
-                           double* losses) {
+void cross_entropy_of_rows(const Chunk& chunk, std::int64_t row, std::int64_t n,
+                           std::int64_t first_id, const std::int32_t* ids, const at::Tensor& sums,
+                           const TensorParallel& tp) {
   using Sum = Accumulator<T>;
-  const auto n = static_cast<std::int64_t>(ids.size());
   const std::int64_t vocab = chunk.logits.size(1);
   T* data = data_of<T>(chunk.logits) + row * vocab;
 
@@ -53,59 +55,67 @@ void cross_entropy_of_rows(const Chunk& chunk, std::int64_t row, std::int64_t fi
   tp.kernels.of<T>().row_max(data, vocab, n, vocab, data_of<Sum>(largest));
   tp.group.all_reduce(largest, ReduceOp::kMax).wait();
 
-  const at::Tensor sums = chunk.sums.narrow(0, 0, 2 * n);
-  tp.kernels.of<T>().row_sums(data, vocab, n, vocab, first_id, ids.data(), data_of<Sum>(largest),
+  tp.kernels.of<T>().row_sums(data, vocab, n, vocab, first_id, ids, data_of<Sum>(largest),
                               data_of<Sum>(sums), data_of<Sum>(sums) + n);
   tp.group.all_reduce(sums, ReduceOp::kSum).wait();
-  for (std::int64_t i = 0; i < n; ++i) {
-    losses[i] = std::log(static_cast<double>(data_of<Sum>(sums)[i])) -
-                static_cast<double>(data_of<Sum>(sums)[n + i]);
-  }
   if (!chunk.weights.defined()) return;
-  tp.kernels.of<T>().softmax_gradient(data, vocab, n, vocab, first_id, ids.data(),
-                                      data_of<Sum>(largest), data_of<Sum>(sums),
-                                      data_of<Sum>(chunk.weights));
+  tp.kernels.of<T>().softmax_gradient(data, vocab, n, vocab, first_id, ids, data_of<Sum>(largest),
+                                      data_of<Sum>(sums), data_of<Sum>(chunk.weights));
 }
 
-// The same of a whole chunk, whose first rows `ids` are.
+// The same of a whole chunk, whose first n rows have the targets `ids`.
 template <typename T>
-void cross_entropy(const Chunk& chunk, std::int64_t first_id, std::span<const std::int32_t> ids,
-                   double weight, const TensorParallel& tp, double* losses) {
+void cross_entropy(const Chunk& chunk, std::int64_t n, std::int64_t first_id,
+                   const std::int32_t* ids, double weight, const at::Tensor& sums,
+                   const TensorParallel& tp) {
   if (chunk.weights.defined()) chunk.weights.fill_(weight);
-  const auto n = static_cast<std::int64_t>(ids.size());
-  const std::int64_t rows = tp.size() == 1 ? kRowsAtOnce : n;
-  for (std::int64_t row = 0; row < n; row += rows) {
-    cross_entropy_of_rows<T>(chunk, row, first_id, ids.subspan(row, std::min(rows, n - row)), tp,
-                             losses + row);
+  const std::int64_t block = block_of(tp);
+  for (std::int64_t row = 0; row < n; row += block) {
+    const std::int64_t rows = std::min(block, n - row);
+    cross_entropy_of_rows<T>(chunk, row, rows, first_id, ids + row,
+                             sums.narrow(0, 2 * row, 2 * rows), tp);
   }
 }
 
 }  // namespace
 
-std::vector<double> VocabParallelHead::forward(Pass& pass, const at::Tensor& x,
-                                               const Targets& targets, double loss_weight) const {
-  const auto count = static_cast<std::int64_t>(targets.ids.size());
+std::vector<double> TargetLosses::values() const {
+  const at::Tensor sums = sums_.cpu();
+  std::vector<double> losses(static_cast<std::size_t>(count_));
+  with_type(sums.scalar_type(), [&]<typename T>() {
+    const Accumulator<T>* values = data_of<const Accumulator<T>>(sums);  // T itself: it is one.
+    for (std::int64_t first = 0; first < count_; first += block_) {
+      const std::int64_t n = std::min(block_, count_ - first);
+      for (std::int64_t i = 0; i < n; ++i) {
+        losses[first + i] = std::log(static_cast<double>(values[2 * first + i])) -
+                            static_cast<double>(values[2 * first + n + i]);
+      }
+    }
+  });
+  return losses;
+}
+
+TargetLosses VocabParallelHead::forward(Pass& pass, const at::Tensor& x, const Targets& targets,
+                                        double loss_weight) const {
   const std::int64_t first_id = weight_.members.front().spec.box.offset[0];
   const bool wants_gradient = pass.stash.keeps();
   const at::Tensor whole = gather_tokens(x, tp_).wait();
-  const at::Tensor places =
-      at::from_blob(const_cast<std::int64_t*>(targets.tokens.data()), {count}, at::kLong);
   at::Tensor partial = wants_gradient ? at::zeros_like(whole) : at::Tensor();
-  std::vector<double> losses(static_cast<std::size_t>(count));
+  const at::Tensor sums = at::empty({2 * whole.size(0)}, Chunk::sum_options(whole));
   {
     const Chunk chunk(std::min(kChunkTokens, whole.size(0)), whole, weight_.value.size(0),
                       wants_gradient);
     // Only tokens with a target need logits: in blank infilling that is one in five or so.
-    for (std::int64_t first = 0; first < count; first += kChunkTokens) {
-      const std::int64_t n = std::min(kChunkTokens, count - first);
-      const at::Tensor chunk_places = places.narrow(0, first, n);
+    for (std::int64_t first = 0; first < targets.count; first += kChunkTokens) {
+      const std::int64_t n = std::min(kChunkTokens, targets.count - first);
+      const at::Tensor chunk_places = targets.tokens.narrow(0, first, n);
       at::Tensor rows = chunk.rows.narrow(0, 0, n);
       at::Tensor logits = chunk.logits.narrow(0, 0, n);
       at::index_select_out(rows, whole, 0, chunk_places);
       at::mm_out(logits, rows, weight_.value.t());
       with_type(logits.scalar_type(), [&]<typename T>() {
-        cross_entropy<T>(chunk, first_id, std::span(targets.ids).subspan(first, n), loss_weight,
-                         tp_, losses.data() + first);
+        cross_entropy<T>(chunk, n, first_id, targets.ids + first, loss_weight,
+                         sums.narrow(0, 2 * first, 2 * n), tp_);
       });
       if (!wants_gradient) continue;
       at::Tensor drows = chunk.drows.narrow(0, 0, n);
@@ -115,7 +125,7 @@ std::vector<double> VocabParallelHead::forward(Pass& pass, const at::Tensor& x,
     }
   }
   if (wants_gradient) pass.stash.push({reduce_tokens(partial, tp_).wait()});
-  return losses;
+  return {sums, targets.count, block_of(tp_)};
 }
 
 at::Tensor VocabParallelHead::backward(Pass& pass) const {

@@ -5,7 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "parallel/pass/pass.h"
@@ -13,10 +13,29 @@
 
 namespace cloze {
 
-// The tokens of a microbatch that have a target, and what they predict.
+// The tokens of a microbatch that have a target, and what they predict, in the memory of the device
+// that computes.
 struct Targets {
-  std::vector<std::int64_t> tokens;  // Places in the microbatch, ascending.
-  std::vector<std::int32_t> ids;     // One a place.
+  std::int64_t count = 0;
+  at::Tensor tokens;                  // [count] int64: places in the microbatch, ascending.
+  const std::int32_t* ids = nullptr;  // [count]
+};
+
+// The losses of a microbatch's targets.
+class TargetLosses {
+ public:
+  // `sums`: of each block of `block` targets, one after the other, the sums of exponentials and
+  // then the shifted target logits; see row_sums().
+  TargetLosses(at::Tensor sums, std::int64_t count, std::int64_t block)
+      : sums_(std::move(sums)), count_(count), block_(block) {}
+
+  // Nats, one a target. Waits for the device that computes them.
+  std::vector<double> values() const;
+
+ private:
+  at::Tensor sums_;
+  std::int64_t count_;
+  std::int64_t block_;
 };
 
 class VocabParallelHead {
@@ -26,11 +45,11 @@ class VocabParallelHead {
   // `weight` is a [vocab / tp, hidden] group cut as vocab_spec says.
   VocabParallelHead(ParameterGroup& weight, TensorParallel tp) : weight_(weight), tp_(tp) {}
 
-  // x [tokens (/ tp), hidden] -> the loss of each target, nats, the same on all tensor ranks.
+  // x [tokens (/ tp), hidden] -> the loss of each target, the same on all tensor ranks.
   // When the pass keeps a stash, also adds the weight's gradient and keeps dx, so that the
   // logits are made once: the gradient of loss_weight * (sum of the losses).
-  std::vector<double> forward(Pass& pass, const at::Tensor& x, const Targets& targets,
-                              double loss_weight) const;
+  TargetLosses forward(Pass& pass, const at::Tensor& x, const Targets& targets,
+                       double loss_weight) const;
   // dx like x: what forward kept.
   at::Tensor backward(Pass& pass) const;
 

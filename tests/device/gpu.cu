@@ -11,7 +11,7 @@
 
 namespace cloze {
 
-Gpu find_gpu() {
+FoundGpu find_gpu() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {
@@ -23,11 +23,11 @@ Gpu find_gpu() {
   if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess || cudaSetDevice(0) != cudaSuccess) {
     fail(ExitCode::kUsage, "the GPU does not answer", "look at nvidia-smi");
   }
-  Gpu gpu{.name = properties.name,
-          .capability = str(properties.major, ".", properties.minor),
-          .driver = 0,
-          .runtime = 0,
-          .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem)};
+  FoundGpu gpu{.name = properties.name,
+               .capability = str(properties.major, ".", properties.minor),
+               .driver = 0,
+               .runtime = 0,
+               .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem)};
   cudaDriverGetVersion(&gpu.driver);
   cudaRuntimeGetVersion(&gpu.runtime);
   return gpu;

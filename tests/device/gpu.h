@@ -7,7 +7,7 @@
 
 namespace cloze {
 
-struct Gpu {
+struct FoundGpu {
   std::string name;
   std::string capability;  // "9.0"
   int driver = 0;          // The CUDA version it can run, 13000 for 13.0.
@@ -16,7 +16,7 @@ struct Gpu {
 };
 
 // The first GPU. Error with kUsage where there is none.
-Gpu find_gpu();
+FoundGpu find_gpu();
 
 // Milliseconds of one call: the median of `repeats` after three more calls.
 double time_of(const std::function<void()>& call, int repeats);

@@ -66,8 +66,8 @@ constexpr Family kFamilies[] = {
     {"adamw", &check_adamw},         {"sums", &check_sums},
     {"attention", &check_attention}, {"long_attention", &check_long_attention}};
 
-void write_json(const std::string& path, const Gpu& gpu, const std::vector<CheckOutcome>& outcomes,
-                const std::vector<Timing>& timings) {
+void write_json(const std::string& path, const FoundGpu& gpu,
+                const std::vector<CheckOutcome>& outcomes, const std::vector<Timing>& timings) {
   std::ofstream file(path);
   file << "{\"device\": " << quoted(gpu.name)
        << ", \"compute_capability\": " << quoted(gpu.capability) << ", \"driver\": " << gpu.driver
@@ -95,7 +95,7 @@ void write_json(const std::string& path, const Gpu& gpu, const std::vector<Check
 
 int run(int count, char** words) {
   const Options options = parse(count, words);
-  const Gpu gpu = find_gpu();
+  const FoundGpu gpu = find_gpu();
   std::cout << gpu.name << ", compute capability " << gpu.capability << ", "
             << gpu.memory_bytes / (1 << 20) << " MiB, driver " << gpu.driver << ", runtime "
             << gpu.runtime << std::endl;

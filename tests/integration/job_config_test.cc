@@ -2,6 +2,7 @@
 // environment, folders of any name, the origin of each key, differences on resume.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <regex>
 
@@ -174,11 +175,18 @@ TEST_F(JobConfigTest, AModeThatMklDoesNotKnowIs64) {
   expect_failure(train_with("MKL_CBWR=AVX-512", 0, {}), 64, {"MKL_CBWR is 'AVX-512'"});
 }
 
-TEST_F(JobConfigTest, ADeviceThatThisBuildHasNotIs64) {
-  for (const int ranks : {0, 2}) {
-    expect_failure(train(ranks, "a", {"--device", "cuda"}), 64, {"--device cuda"});
-  }
+TEST_F(JobConfigTest, ADeviceThatIsNoneIs64) {
   expect_failure(train(0, "a", {"--device", "tpu"}), 64, {"--device"});
+  expect_failure(train(0, "a", {"--share-gpus"}), 64, {"--share-gpus without --device cuda"});
+}
+
+// The program needs nothing of CUDA to start, and says what it misses.
+TEST_F(JobConfigTest, WithoutAGpuTheDeviceCudaIs64) {
+  if (std::filesystem::exists("/proc/driver/nvidia/version")) GTEST_SKIP() << "there is a driver";
+  for (const int ranks : {0, 2}) {
+    expect_failure(train(ranks, "a", {"--device", "cuda"}), 64, {"phase=gpu", "--device cpu"});
+  }
+  expect_failure(train(2, "a", {"--device", "cuda", "--share-gpus"}), 64, {"phase=gpu"});
 }
 
 TEST_F(JobConfigTest, CheckpointsRecordWhatTheirBitsDependOn) {

@@ -2,13 +2,13 @@
 // simulated GPUs: what a GPU would do, but for its products, which LibTorch computes.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/cuda/emulator.h"
-#include "parallel/kernels/cuda/kernels.h"
+#include "parallel/kernels/cuda/library.h"
 #include "tests/parity/layout_run.h"
 #include "tests/support/simulated_gpus.h"
 
@@ -17,20 +17,14 @@ namespace {
 
 using Family = config::Model::Family;
 
-struct EmulatorRuntime {
-  static cuda::Stream stream() { return nullptr; }
-  class Memory {
-   public:
-    explicit Memory(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {}
-    void* data() { return bytes_.data(); }
-
-   private:
-    std::vector<std::byte> bytes_;
-  };
-  static double value_of(const double* of_device) { return *of_device; }
-};
-
-constexpr Kernels kEmulated = cuda::gpu_kernels<EmulatorRuntime>();
+// Those of the library that a run on GPUs opens, here compiled for the emulator.
+const Kernels& emulated_kernels() {
+  const cuda::GpuHost host{
+      .stream = [] { return cuda::Stream(nullptr); },
+      .allocate = [](std::int64_t bytes) { return std::malloc(static_cast<std::size_t>(bytes)); },
+      .release = [](void* memory) { std::free(memory); }};
+  return *cloze_gpu_kernels(&host);
+}
 
 class EmulatedGpuTest : public testing::TestWithParam<std::tuple<Family, Degrees>> {};
 
@@ -61,7 +55,7 @@ TEST_P(EmulatedGpuTest, TrainsAsTheCpuDoes) {
   const LayoutOutcome expected = train_on(run, layout, kSteps, batches);
   SimulatedGpus gpus(layout.world(), {.seed = 3});
   const LayoutOutcome outcome =
-      train_on(run, layout, kSteps, batches, 1e-3, 1, {}, connect_gpus(gpus), kEmulated);
+      train_on(run, layout, kSteps, batches, 1e-3, 1, {}, connect_gpus(gpus), emulated_kernels());
   for (std::size_t step = 0; step < kSteps; ++step) {
     EXPECT_NEAR(outcome.losses[step] / expected.losses[step], 1, 1e-12);
     EXPECT_NEAR(outcome.norms[step] / expected.norms[step], 1, 1e-10);

@@ -110,7 +110,7 @@ Connect connect_gpus(SimulatedGpus& gpus) {
     const SimulatedGpus::Rank self(gpus, rank);
     const auto host = world.communicator("host", world.everyone(), rank);
     NcclSession session(self.device(), *host, {.deadline = std::chrono::seconds(60)});
-    body(connect_nccl(mesh, session, rank, kv_replicas));
+    body(connect_nccl(mesh, session, rank, kv_replicas, world.make_group(rank)));
   };
 }
 

@@ -12,7 +12,10 @@ void add_train_options(Command command, TrainArguments& arguments) {
       .one_value_each();
   command.option("--resume", arguments.resume, "auto (default), strict or none")
       .one_of({"auto", "strict", "none"});
-  command.option("--device", arguments.device, "cpu (default)").one_of({"cpu", "cuda"});
+  command.option("--device", arguments.device, "cpu (default) or cuda: NVIDIA GPUs, one a rank")
+      .one_of({"cpu", "cuda"});
+  command.flag("--share-gpus", arguments.share_gpus,
+               "Ranks of a host may share a GPU; slow, for tests and small machines");
   command
       .option("--allow-change", arguments.allowed_changes,
               "A key that may differ from the checkpoint's config; repeatable")
@@ -21,6 +24,7 @@ void add_train_options(Command command, TrainArguments& arguments) {
 
 std::vector<std::string> words_of(const TrainArguments& arguments) {
   std::vector<std::string> words = {"--resume", arguments.resume, "--device", arguments.device};
+  if (arguments.share_gpus) words.emplace_back("--share-gpus");
   // With an equals sign a value may begin with hyphens.
   for (const std::string& text : arguments.overrides) words.push_back("--set=" + text);
   for (const std::string& key : arguments.allowed_changes) {
@@ -32,9 +36,8 @@ std::vector<std::string> words_of(const TrainArguments& arguments) {
 }
 
 LoadedConfig load_for_training(const TrainArguments& arguments, int num_ranks) {
-  CLOZE_REQUIRE(arguments.device == "cpu", ExitCode::kUsage,
-                str("--device ", arguments.device, " is not in this build"),
-                "leave --device out to train on the CPU");
+  CLOZE_REQUIRE(!arguments.share_gpus || arguments.device == "cuda", ExitCode::kUsage,
+                "--share-gpus without --device cuda", "say both, or neither");
   CheckedConfig checked = check_config(arguments.config, arguments.overrides, num_ranks);
   throw_problems(checked.problems);
   LoadedConfig loaded = std::move(checked.loaded);

@@ -14,6 +14,7 @@ struct TrainArguments {
   std::vector<std::string> overrides{};
   std::string resume = "auto";
   std::string device = "cpu";
+  bool share_gpus = false;  // Ranks of a host may compute on one GPU.
   std::vector<std::string> allowed_changes{};
   bool operator==(const TrainArguments&) const = default;
 };

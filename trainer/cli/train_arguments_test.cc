@@ -23,6 +23,7 @@ TEST(TrainArgumentsTest, WordsReadBackToTheSameArguments) {
       .overrides = {"run.steps=3", "run.name=--a b=c", "data.train=[x, {path: y, weight: 2}]"},
       .resume = "strict",
       .device = "cuda",
+      .share_gpus = true,
       .allowed_changes = {"batch.global_size", "optimizer.lr"}};
   EXPECT_EQ(parsed(words_of(arguments)), arguments);
   const TrainArguments plain{.config = "a.yaml"};

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "parallel/comm/groups.h"
 #include "trainer/cli/agreed_config.h"
 #include "trainer/cli/command.h"
+#include "trainer/cli/gpu_job.h"
 #include "trainer/cli/job.h"
 #include "trainer/cli/train_arguments.h"
 #include "trainer/config/load.h"
@@ -40,7 +42,14 @@ void require_one_build(Communicator& world, const Numerics& build) {
 int train(const TrainArguments& arguments) {
   StopSignals signals;  // Before MPI starts threads, which inherit the mask.
   JobPlace place;
+  if (arguments.device == "cuda") prepare_gpu_environment();
   return run_job(place, [&](MpiSession& session, Communicator& world) {
+    std::optional<Gpu> gpu;
+    if (arguments.device == "cuda") {
+      place.phase = "gpu";
+      together(world, [&] { gpu.emplace(session.local_rank()); });
+      place.phase = "start";
+    }
     Numerics build;
     together(world, [&] { build = build_of(); });
     require_one_build(world, build);
@@ -58,12 +67,23 @@ int train(const TrainArguments& arguments) {
     session.set_deadline(std::chrono::seconds(run.run().deadline_seconds()));
     at::set_num_threads(threads);
     const Mesh mesh(degrees_of(run.parallel(), session.world_size()));
-    const Groups groups = connect(mesh, session, kv_replicas(run.model(), mesh.degrees().tensor));
+    const int replicas = kv_replicas(run.model(), mesh.degrees().tensor);
+    std::optional<GpuJob> gpus;
+    if (gpu) {
+      place.phase = "gpu";
+      gpus.emplace(*gpu, session, world,
+                   GpuJobOptions{.share_gpus = arguments.share_gpus,
+                                 .record_folder = run.run().directory()});
+    }
+    const Groups groups = gpus ? gpus->connect(mesh, replicas) : connect(mesh, session, replicas);
+    const ComputeDevice device = gpus ? gpus->device() : ComputeDevice();
+    if (gpus) numerics["gpu"] = device.name;
     Trainer trainer(run, groups, signals,
                     {.resume = resume_of(arguments.resume),
                      .allowed_changes = arguments.allowed_changes,
                      .origin = loaded.origin,
-                     .numerics = gather_numerics(world, numerics)},
+                     .numerics = gather_numerics(world, numerics),
+                     .device = device},
                     place);
     return static_cast<int>(trainer.run());
   });

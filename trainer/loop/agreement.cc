@@ -14,8 +14,7 @@ namespace {
 template <class Number>
 Number reduce(Communicator& group, Number number, ReduceOp op) {
   const at::Tensor value =
-      at::full({1}, number,
-               at::TensorOptions(group.device()).dtype(c10::CppTypeToScalarType<Number>::value));
+      at::full({1}, number, at::TensorOptions(c10::CppTypeToScalarType<Number>::value));
   group.all_reduce(value, op).wait();
   return value.item<Number>();
 }
@@ -44,14 +43,11 @@ double sum_of(Communicator& group, double number) { return reduce(group, number,
 
 std::vector<std::string> gather_texts(Communicator& group, const std::string& text) {
   const auto length = static_cast<std::int64_t>(text.size());
-  const at::TensorOptions options(group.device());
-  const at::Tensor gathered_lengths = at::empty({group.size()}, options.dtype(at::kLong));
-  group.all_gather(gathered_lengths, at::full({1}, length, options.dtype(at::kLong))).wait();
-  const at::Tensor lengths = gathered_lengths.cpu();
+  const at::Tensor lengths = at::empty({group.size()}, at::kLong);
+  group.all_gather(lengths, at::full({1}, length, at::kLong)).wait();
   const std::int64_t largest = std::max<std::int64_t>(1, lengths.max().item<std::int64_t>());
-  const at::Tensor gathered = at::empty({group.size() * largest}, options.dtype(at::kByte));
-  group.all_gather(gathered, bytes_of(text, largest).to(group.device())).wait();
-  const at::Tensor all = gathered.cpu();
+  const at::Tensor all = at::empty({group.size() * largest}, at::kByte);
+  group.all_gather(all, bytes_of(text, largest)).wait();
   std::vector<std::string> texts;
   for (int rank = 0; rank < group.size(); ++rank) {
     const char* first = static_cast<const char*>(all.data_ptr()) + rank * largest;
@@ -64,11 +60,10 @@ std::string broadcast_text(Communicator& group, const std::string& text, int roo
   const std::int64_t length =
       largest_of(group, group.rank() == root ? static_cast<std::int64_t>(text.size()) : -1);
   if (length == 0) return {};
-  at::Tensor bytes = group.rank() == root ? bytes_of(text, length) : at::empty({length}, at::kByte);
-  const at::Tensor shared = bytes.to(group.device());
-  group.broadcast(shared, root).wait();
-  const at::Tensor received = shared.cpu();
-  return {static_cast<const char*>(received.data_ptr()), static_cast<std::size_t>(length)};
+  const at::Tensor bytes =
+      group.rank() == root ? bytes_of(text, length) : at::empty({length}, at::kByte);
+  group.broadcast(bytes, root).wait();
+  return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(length)};
 }
 
 Error internal_error(const std::exception& thrown) {

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <span>
 
+#include "parallel/pass/device_reader.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "parallel/trace/trace.h"
 #include "trainer/export/open_model.h"
@@ -27,9 +30,36 @@ std::vector<NamedTensor> tensors_of(const AdamWState& state) {
   return {{"", state.master}, {kFirstMoment, state.exp_avg}, {kSecondMoment, state.exp_avg_sq}};
 }
 
-std::byte* address(const at::Tensor& flat, std::int64_t element) {
-  return static_cast<std::byte*>(flat.data_ptr()) +
-         element * static_cast<std::int64_t>(flat.element_size());
+at::Tensor elements_of(const at::Tensor& flat, const OwnedRows& rows) {
+  return flat.narrow(0, rows.shard_offset, rows.elements);
+}
+
+// Rows to save: their memory, or on another device a copy of each chunk as it is written, which
+// `reader` brings.
+Piece piece_of(const NamedTensor& named, const OwnedRows& rows,
+               const std::shared_ptr<DeviceReader>& reader) {
+  const at::Tensor elements = elements_of(named.tensor, rows);
+  Piece piece{.name = std::string(named.prefix) + rows.parameter->spec.name,
+              .dtype = dtype_of(named.tensor.scalar_type()),
+              .box = rows.box()};
+  if (elements.is_cpu()) {
+    piece.data = elements.const_data_ptr();
+  } else {
+    piece.fill = [reader, bytes = elements.view(at::kByte)](std::int64_t first,
+                                                            std::span<std::byte> out) {
+      reader->read(bytes, first, out);
+    };
+  }
+  return piece;
+}
+
+void read_piece(const WeightSource& source, const NamedTensor& named, const OwnedRows& rows) {
+  const at::Tensor elements = elements_of(named.tensor, rows);
+  const at::Tensor host =
+      elements.is_cpu() ? elements : at::empty_like(elements, at::TensorOptions(at::kCPU));
+  source.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
+              dtype_of(host.scalar_type()), host.mutable_data_ptr());
+  if (!elements.is_cpu()) elements.copy_(host);
 }
 
 checkpoint::State state_message(TrainingState& state, const Progress& progress,
@@ -68,8 +98,7 @@ void read_rows(TrainingState& state, const WeightSource& source, bool moments) {
     for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
       if (!moments && !named.prefix.empty()) continue;
       for (const OwnedRows& rows : shard.owned) {
-        source.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
-                    dtype_of(named.tensor.scalar_type()), address(named.tensor, rows.shard_offset));
+        read_piece(source, named, rows);
       }
     }
   }
@@ -92,15 +121,16 @@ void spread_rows(TrainingState& state, bool moments) {
 
 std::vector<Piece> pieces_to_save(TrainingState& state) {
   std::vector<Piece> pieces;
+  std::shared_ptr<DeviceReader> reader;
+  if (!state.device().is_cpu()) {
+    reader = std::make_shared<DeviceReader>(state.device(), kDigestChunk);
+  }
   for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
     const UpdateShard& shard = state.reducer().shards()[i];
     for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
       for (const OwnedRows& rows : shard.owned) {
         if (!rows.parameter->spec.first_replica) continue;
-        pieces.push_back({.name = std::string(named.prefix) + rows.parameter->spec.name,
-                          .dtype = dtype_of(named.tensor.scalar_type()),
-                          .box = rows.box(),
-                          .data = address(named.tensor, rows.shard_offset)});
+        pieces.push_back(piece_of(named, rows, reader));
       }
     }
   }

@@ -9,7 +9,11 @@
 namespace cloze {
 
 GlmStage::GlmStage(TrainingState& state, std::vector<Batch> batches, Mode mode, double loss_weight)
-    : state_(state), mode_(mode), loss_weight_(loss_weight), passes_(batches.size()) {
+    : state_(state),
+      mode_(mode),
+      loss_weight_(loss_weight),
+      passes_(batches.size()),
+      losses_(batches.size()) {
   microbatches_.reserve(batches.size());
   std::optional<at::Device> other;  // Than the one that holds the batches.
   if (!state.device().is_cpu()) other = state.device();
@@ -49,8 +53,7 @@ std::vector<at::Tensor> GlmStage::forward(int microbatch, std::vector<at::Tensor
   at::Tensor x = glm.forward(pass, microbatches_[m], input.empty() ? at::Tensor() : input.front());
   std::vector<at::Tensor> output;
   if (glm.part().last) {
-    const std::vector<double> losses = glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
-    losses_.add(loss_sums(microbatches_[m].batch(), losses));
+    losses_[m] = glm.forward_loss(pass, microbatches_[m], x, loss_weight_);
   } else {
     output.push_back(std::move(x));
   }
@@ -71,6 +74,14 @@ std::vector<at::Tensor> GlmStage::backward(int microbatch,
   passes_[m].reset();
   if (glm.part().first) return {};
   return {std::move(dx)};
+}
+
+LossSums GlmStage::losses() const {
+  LossSums sums;
+  for (std::size_t m = 0; m < losses_.size(); ++m) {
+    if (losses_[m]) sums.add(loss_sums(microbatches_[m].batch(), losses_[m]->values()));
+  }
+  return sums;
 }
 
 }  // namespace cloze

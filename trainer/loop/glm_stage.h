@@ -26,8 +26,9 @@ class GlmStage : public Stage {
   std::vector<at::Tensor> backward(int microbatch,
                                    std::vector<at::Tensor> output_gradient) override;
 
-  // The losses of the microbatches, summed in their order; zeros but on the last stage.
-  const LossSums& losses() const { return losses_; }
+  // The losses of the microbatches, summed in their order; zeros but on the last stage. Waits for
+  // the device that computes them.
+  LossSums losses() const;
 
  private:
   Pass make_pass(int microbatch);
@@ -37,7 +38,7 @@ class GlmStage : public Stage {
   const double loss_weight_;
   std::vector<Microbatch> microbatches_;
   std::vector<std::optional<Pass>> passes_;  // Of the microbatches between forward and backward.
-  LossSums losses_;
+  std::vector<std::optional<TargetLosses>> losses_;  // By microbatch, on the last stage.
 };
 
 }  // namespace cloze

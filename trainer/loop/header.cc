@@ -27,7 +27,7 @@ std::string stages_text(const config::Run& run) {
 
 // What the run's bits and speed depend on. Of several hosts the first, and what the others are
 // where they differ.
-std::string machine_text(Communicator& world) {
+std::string machine_text(Communicator& world, const std::string& device) {
   std::vector<std::string> hosts;  // By rank, as are their kinds.
   std::vector<std::string> kinds;
   for (const std::string& text : gather_texts(world, str(host_name(), "\n", host_kind()))) {
@@ -41,6 +41,7 @@ std::string machine_text(Communicator& world) {
   std::set<std::string> others(kinds.begin(), kinds.end());
   others.erase(kinds[0]);
   for (const std::string& kind : others) text += str(" (others, ", kind, ")");
+  if (!device.empty()) text += ", " + device;
   return str(text, ", ", mpi_library_name(mpi_library_version()), ", LibTorch ", TORCH_VERSION);
 }
 
@@ -54,14 +55,15 @@ std::int64_t num_parameters(TrainingState& state) {
   return sum_of(*state.groups().model, mine);
 }
 
-std::vector<std::string> header_lines(TrainingState& state, const Progress& progress) {
+std::vector<std::string> header_lines(TrainingState& state, const Progress& progress,
+                                      const std::string& device) {
   const config::Run& run = state.run();
   const Degrees degrees = state.groups().mesh.degrees();
   const std::int64_t parameters = num_parameters(state);
   std::vector<std::string> lines;
   lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
                       run.run().seed()));
-  lines.push_back(str("system | ", machine_text(*state.groups().world)));
+  lines.push_back(str("system | ", machine_text(*state.groups().world, device)));
   lines.push_back(str("model | ", config::Model::Family_Name(run.model().family()), ", ",
                       run.model().num_hidden_layers(), " layers, hidden ",
                       run.model().hidden_size(), ", vocabulary ", run.model().vocab_size(), ", ",

@@ -14,7 +14,8 @@ namespace cloze {
 // Elements of the whole model, each counted once. All ranks call it.
 std::int64_t num_parameters(TrainingState& state);
 
-// All ranks call it.
-std::vector<std::string> header_lines(TrainingState& state, const Progress& progress);
+// All ranks call it. `device`: the name of what computes; empty for the CPU.
+std::vector<std::string> header_lines(TrainingState& state, const Progress& progress,
+                                      const std::string& device = "");
 
 }  // namespace cloze

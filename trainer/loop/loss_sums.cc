@@ -44,17 +44,14 @@ LossSums loss_sums(const Batch& batch, const std::vector<double>& losses) {
 
 LossSums sum_over_ranks(const LossSums& mine, const Groups& groups) {
   constexpr std::int64_t kNumbers = 2 * kNumObjectives;
-  at::Tensor packed = at::empty({kNumbers}, at::kDouble);
+  const at::Tensor packed = at::empty({kNumbers}, at::kDouble);
   double* numbers = packed.data_ptr<double>();
   std::copy(mine.sum.begin(), mine.sum.end(), numbers);
   std::copy(mine.targets.begin(), mine.targets.end(), numbers + kNumObjectives);
-  const at::Tensor shared = packed.to(groups.data->device());
-  groups.data->all_reduce(shared, ReduceOp::kSum).wait();
+  groups.data_on_host->all_reduce(packed, ReduceOp::kSum).wait();
   // The last stage alone saw the losses; its first tensor rank tells the others.
   const int last = (groups.mesh.degrees().pipeline - 1) * groups.mesh.degrees().tensor;
-  groups.model->broadcast(shared, last).wait();
-  packed = shared.cpu();
-  numbers = packed.data_ptr<double>();
+  groups.model->broadcast(packed, last).wait();
   LossSums all;
   std::copy(numbers, numbers + kNumObjectives, all.sum.begin());
   std::copy(numbers + kNumObjectives, numbers + kNumbers, all.targets.begin());

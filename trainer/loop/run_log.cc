@@ -89,7 +89,7 @@ void RunLog::step(const LoggedStep& logged) {
   json["tflops"] = speed.tflops;
   json["mfu"] = speed.mfu;
   json["loss_scale"] = report.loss_scale;
-  json["memory_bytes"] = peak_memory_bytes();
+  json["memory_bytes"] = logged.memory_bytes;
   json["data_wait_seconds"] = logged.data_wait_seconds;
   json["goodput"] = logged.goodput;
   json["skipped"] = report.skipped;

@@ -29,6 +29,8 @@ struct LoggedStep {
   double flops = 0;              // Of the step.
   double data_wait_seconds = 0;  // Of the step.
   double goodput = 0;            // Share of the time since start that went into updates.
+  std::int64_t memory_bytes =
+      0;  // Most that this rank has had in use, of the device that computes.
 };
 
 class RunLog {

@@ -1,6 +1,8 @@
 // Work of a step, and the rate at which this machine could do it.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 
 #include "configs/schema/run.pb.h"
@@ -14,12 +16,14 @@ namespace cloze {
 // sees.
 double step_flops(const config::Model& model, const StepReport& report);
 
-// FLOP/s of a square fp32 product of this size on this rank, the best of some. 768 takes 0.1 s and
-// serves where a run begins.
-double matrix_rate(std::int64_t size = 768);
+// FLOP/s of a square product of this size on this rank, the best of some: fp32 on the CPU, or what
+// `options` say. 768 takes 0.1 s there and serves where a run begins.
+double matrix_rate(std::int64_t size = 768, const at::TensorOptions& options = at::kFloat);
 
 // The same of all ranks at once, summed over them.
 double measured_peak(Communicator& world, std::int64_t size = 768);
+// Of a run's device; where that is not the CPU, of the run's element type.
+double measured_peak(Communicator& world, const TrainingState& state);
 
 // The largest memory this process has had, bytes.
 std::int64_t peak_memory_bytes();

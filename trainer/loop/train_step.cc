@@ -45,9 +45,10 @@ void count_targets(const std::vector<Batch>& batches, const TrainingState& state
     report.targets += batch.num_targets();
     count_pairs(batch, report);
   }
-  report.targets = sum_of(*state.groups().data, report.targets);
-  report.positions = sum_of(*state.groups().data, report.positions);
-  report.pairs = sum_of(*state.groups().data, report.pairs);
+  Communicator& replicas = *state.groups().data_on_host;
+  report.targets = sum_of(replicas, report.targets);
+  report.positions = sum_of(replicas, report.positions);
+  report.pairs = sum_of(replicas, report.pairs);
 }
 
 void reduce_gradients(TrainingState& state) {
@@ -64,7 +65,7 @@ LossSums sum_losses(const GlmStage& stage, const TrainingState& state) {
 double norm_of_gradients(TrainingState& state) {
   const TraceSpan span(state.trace(), "gradient norm");
   const Groups& groups = state.groups();
-  return gradient_norm(state.table(), state.reducer().shards(), *groups.data, *groups.model,
+  return gradient_norm(state.table(), state.reducer().shards(), *groups.data_on_host, *groups.model,
                        *groups.tensor, state.run().model().num_hidden_layers(),
                        state.tensor_parallel().kernels);
 }

@@ -54,11 +54,11 @@ Trainer::Trainer(const config::Run& run, const Groups& groups, StopSignals& sign
   traces_ = std::make_unique<StepTraces>(
       std::vector<std::int64_t>(run.log().trace().begin(), run.log().trace().end()),
       std::filesystem::path(run.run().directory()) / "trace", groups);
-  state_ = std::make_unique<TrainingState>(run, groups, traces_->trace());
+  state_ = std::make_unique<TrainingState>(run, groups, traces_->trace(), options_.device.kernels);
   place_.phase = "resume";
   resume();
   together(*groups.world, [&] { data_step_ = plan_->step_at(progress_.consumed_rows); });
-  const double peak = measured_peak(*groups.world);
+  const double peak = measured_peak(*groups.world, *state_);
   together(*groups.world,
            [&] { log_ = std::make_unique<RunLog>(run, leads(), progress_.step, peak); });
   loader_ = std::make_unique<Loader>(*train_, *plan_,
@@ -344,6 +344,7 @@ ExitCode Trainer::run() {
     logged.data_wait_seconds = loader_->wait_seconds() - waited;
     if (!logged.report.skipped) useful_seconds_ += step_seconds_ - logged.data_wait_seconds;
     logged.goodput = useful_seconds_ / seconds_since(start_);
+    logged.memory_bytes = options_.device.peak_memory_bytes();
     if (must_validate()) logged.validation = validate();
     log_step(logged);
     const bool stop = is_time_to_stop();
@@ -375,7 +376,8 @@ void Trainer::check_numerics() const {
 }
 
 void Trainer::print_header() {
-  for (const std::string& line : header_lines(*state_, progress_)) log_->console().line(line);
+  for (const std::string& line : header_lines(*state_, progress_, options_.device.name))
+    log_->console().line(line);
 }
 
 }  // namespace cloze

@@ -19,6 +19,7 @@
 #include "trainer/checkpoint/directory_lock.h"
 #include "trainer/config/differences.h"
 #include "trainer/loop/checkpointing.h"
+#include "trainer/loop/compute_device.h"
 #include "trainer/loop/run_log.h"
 #include "trainer/loop/step_traces.h"
 #include "trainer/loop/stop_signals.h"
@@ -37,6 +38,7 @@ struct TrainOptions {
   std::vector<std::string> allowed_changes;   // Keys that may differ from the checkpoint's config.
   std::map<std::string, std::string> origin;  // Of each key of the config, as in LoadedConfig.
   JobNumerics numerics;                       // Of this job's ranks.
+  ComputeDevice device = {};
 };
 
 // Where a job is, for the line that tells of its failure.

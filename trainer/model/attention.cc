@@ -51,6 +51,24 @@ RowParallelLinearOptions output_options(const AttentionOptions& options) {
 
 }  // namespace
 
+template <typename Number>
+RotaryTables::Table<Number>::Table(RotaryTable<Number> values, at::Device device)
+    : host(std::move(values)), angles{host.cos.data(), host.sin.data()} {
+  if (device.is_cpu()) return;
+  const auto size = static_cast<std::int64_t>(host.cos.size());
+  const auto blob = [&](std::vector<Number>& numbers) {
+    return at::from_blob(numbers.data(), {size}, c10::CppTypeToScalarType<Number>::value);
+  };
+  copy = at::stack({blob(host.cos), blob(host.sin)}).to(device);
+  angles.cos = copy.const_data_ptr<Number>();
+  angles.sin = angles.cos + size;
+}
+
+RotaryTables::RotaryTables(double theta, std::int64_t rotary_dim, std::int64_t max_position,
+                           at::Device device)
+    : single_({theta, rotary_dim, max_position}, device),
+      exact_({theta, rotary_dim, max_position}, device) {}
+
 Attention::Attention(ParameterTable& table, AttentionOptions options, const RotaryTables* rotary,
                      TensorParallel tp)
     : options_(std::move(options)),
@@ -71,12 +89,12 @@ Attention::Attention(ParameterTable& table, AttentionOptions options, const Rota
 void Attention::rotate(at::Tensor& qkv, const Microbatch& microbatch, bool inverse) const {
   if (options_.rotary_dim == 0) return;
   with_type(qkv.scalar_type(), [&]<typename T>() {
-    const RotaryTable<Accumulator<T>>& table = rotary_->of<Accumulator<T>>();
+    const auto& angles = rotary_->of<Accumulator<T>>();
     // q's heads and k's heads lie side by side.
     tp_.kernels.of<T>().rotary(data_of<T>(qkv), qkv.size(1), qkv.size(0), heads_ + kv_heads_,
                                options_.head_dim, options_.rotary_dim,
-                               microbatch.arrays().rotary_position, table.cos.data(),
-                               table.sin.data(), /*interleaved=*/true, inverse);
+                               microbatch.arrays().rotary_position, angles.cos, angles.sin,
+                               /*interleaved=*/true, inverse);
   });
 }
 
@@ -103,6 +121,7 @@ Call make_call(const Pass& pass, const AttentionOptions& options, const TensorPa
   call.shape.q_stride = stride;
   call.shape.kv_stride = stride;
   call.shape.out_stride = heads * options.head_dim;
+  call.shape.samples = microbatch.samples();
   call.shape.scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim));
   call.k_offset = heads * options.head_dim;
   call.v_offset = (heads + kv_heads) * options.head_dim;

@@ -17,22 +17,39 @@
 
 namespace cloze {
 
-// Angles of the rotary positions [0, max_position), for either accumulator type.
-struct RotaryTables {
-  RotaryTable<float> single;
-  RotaryTable<double> exact;
-
-  RotaryTables(double theta, std::int64_t rotary_dim, std::int64_t max_position)
-      : single(theta, rotary_dim, max_position), exact(theta, rotary_dim, max_position) {}
+// Angles of the rotary positions [0, max_position) in the memory of the device that computes, for
+// either accumulator type.
+class RotaryTables {
+ public:
+  RotaryTables(double theta, std::int64_t rotary_dim, std::int64_t max_position, at::Device device);
 
   template <typename Number>
-  const RotaryTable<Number>& of() const {
+  struct Angles {
+    const Number* cos = nullptr;  // [max_position, rotary_dim / 2], as RotaryTable has them.
+    const Number* sin = nullptr;
+  };
+
+  template <typename Number>
+  const Angles<Number>& of() const {
     if constexpr (std::is_same_v<Number, double>) {
-      return exact;
+      return exact_.angles;
     } else {
-      return single;
+      return single_.angles;
     }
   }
+
+ private:
+  template <typename Number>
+  struct Table {
+    Table(RotaryTable<Number> values, at::Device device);
+
+    RotaryTable<Number> host;
+    at::Tensor copy;  // On another device, when that one computes.
+    Angles<Number> angles;
+  };
+
+  Table<float> single_;
+  Table<double> exact_;
 };
 
 struct AttentionOptions {

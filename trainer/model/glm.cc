@@ -87,7 +87,8 @@ Glm::Glm(ParameterTable& table, const config::Model& model, Recompute recompute,
   const bool tied = has_tied_head(model);
   const std::int64_t rotated = rotary_dim(model);
   if (rotated > 0) {
-    rotary_ = std::make_unique<RotaryTables>(model.rope_theta(), rotated, max_position);
+    rotary_ = std::make_unique<RotaryTables>(model.rope_theta(), rotated, max_position,
+                                             tp.group.device());
   }
   const VocabParallelEmbeddingOptions tokens{.name = "model.embed_tokens",
                                              .vocab_size = model.vocab_size(),
@@ -140,11 +141,11 @@ at::Tensor Glm::backward(Pass& pass, const Microbatch& microbatch, const at::Ten
   return {};
 }
 
-std::vector<double> Glm::forward_loss(Pass& pass, const Microbatch& microbatch, const at::Tensor& x,
-                                      double loss_weight) const {
+TargetLosses Glm::forward_loss(Pass& pass, const Microbatch& microbatch, const at::Tensor& x,
+                               double loss_weight) const {
   Norm::Statistics statistics;
   const at::Tensor normed = final_norm_->forward(x, statistics);
-  std::vector<double> losses = head_->forward(pass, normed, microbatch.targets(), loss_weight);
+  TargetLosses losses = head_->forward(pass, normed, microbatch.targets(), loss_weight);
   pass.stash.push({x, statistics.mean, statistics.rstd});
   return losses;
 }

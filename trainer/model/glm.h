@@ -42,9 +42,9 @@ class Glm {
   at::Tensor backward(Pass& pass, const Microbatch& microbatch, const at::Tensor& dy) const;
 
   // On the last stage: final norm and head. x is forward's output. Returns the loss of each
-  // target of the microbatch, nats. The gradient is of loss_weight * (their sum).
-  std::vector<double> forward_loss(Pass& pass, const Microbatch& microbatch, const at::Tensor& x,
-                                   double loss_weight) const;
+  // target of the microbatch. The gradient is of loss_weight * (their sum).
+  TargetLosses forward_loss(Pass& pass, const Microbatch& microbatch, const at::Tensor& x,
+                            double loss_weight) const;
   // The gradient of forward_loss's x.
   at::Tensor backward_loss(Pass& pass) const;
 

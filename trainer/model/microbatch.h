@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "parallel/kernels/attention.h"
 #include "parallel/tensor/vocab_parallel_head.h"
 
 namespace cloze {
@@ -39,16 +40,23 @@ class Microbatch {
   const Batch& batch() const { return batch_; }  // On the host.
   const TokenArrays& arrays() const { return arrays_; }
   const Targets& targets() const { return targets_; }
+  // The intervals as samples, of the device's memory; null where there is no device or they are not
+  // such.
+  const AttentionSamples* samples() const { return samples_ ? &*samples_ : nullptr; }
 
  private:
-  void copy_arrays_to(at::Device device);
+  void read_in_place();
+  void copy_to(at::Device device);
 
   Batch batch_;
   std::vector<std::int64_t> ordinals_;      // [tokens]
   std::vector<std::int32_t> index_in_row_;  // [tokens]
-  Targets targets_;
+  std::vector<std::int64_t> target_tokens_;
+  std::vector<std::int32_t> target_ids_;
   at::Tensor copy_;  // Of the arrays, when there is one.
+  Targets targets_;
   TokenArrays arrays_;
+  std::optional<AttentionSamples> samples_;
 };
 
 }  // namespace cloze

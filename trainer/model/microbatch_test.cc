@@ -36,6 +36,14 @@ Batch made_batch(bool with_positions) {
   return batch;
 }
 
+void expect_targets(const Targets& targets) {
+  ASSERT_EQ(targets.count, 3);
+  ASSERT_EQ(targets.tokens.numel(), 3);
+  const auto* const tokens = targets.tokens.const_data_ptr<std::int64_t>();
+  EXPECT_EQ(std::vector(tokens, tokens + 3), (std::vector<std::int64_t>{1, 4, 5}));
+  EXPECT_EQ(std::vector(targets.ids, targets.ids + 3), (std::vector<std::int32_t>{201, 204, 205}));
+}
+
 TEST(MicrobatchTest, KnowsWhereEachTokenStandsAndWhatItPredicts) {
   const Microbatch microbatch(made_batch(true));
   const TokenArrays& arrays = microbatch.arrays();
@@ -44,8 +52,7 @@ TEST(MicrobatchTest, KnowsWhereEachTokenStandsAndWhatItPredicts) {
   EXPECT_EQ(arrays.ordinals[4], std::int64_t{1} << 40);
   EXPECT_EQ(arrays.ordinals[5], 7);
   EXPECT_EQ(arrays.ordinals[10], 7) << "padding counts as more of the last row";
-  EXPECT_EQ(microbatch.targets().tokens, (std::vector<std::int64_t>{1, 4, 5}));
-  EXPECT_EQ(microbatch.targets().ids, (std::vector<std::int32_t>{201, 204, 205}));
+  expect_targets(microbatch.targets());
 }
 
 TEST(MicrobatchTest, ReadsTheBatchInPlaceWithoutADevice) {
@@ -63,6 +70,7 @@ TEST(MicrobatchTest, ACopyHoldsWhatTheBatchHolds) {
     const TokenArrays& expected = in_place.arrays();
     const TokenArrays& arrays = copied.arrays();
     EXPECT_NE(arrays.tokens, copied.batch().tokens.data());
+    expect_targets(copied.targets());
     const auto same = [](const auto* a, const auto* b) { return std::equal(a, a + kTokens, b); };
     EXPECT_TRUE(same(arrays.tokens, expected.tokens));
     EXPECT_TRUE(same(arrays.rotary_position, expected.rotary_position));

@@ -14,10 +14,12 @@ namespace {
 
 constexpr std::int64_t kSitesOfLayer = 32;  // More than any layer has; see trainer/model/sites.h.
 
-double squares_of(const at::Tensor& gradient, const OwnedRows& piece, const Kernels& kernels) {
-  return with_type(gradient.scalar_type(), [&]<typename T>() {
-    return kernels.of<T>().sum_of_squares(data_of<const T>(gradient) + piece.shard_offset,
-                                          piece.elements);
+// `place`: where the sum goes, of the gradient's device.
+void write_squares(const at::Tensor& gradient, const OwnedRows& piece, const Kernels& kernels,
+                   double* place) {
+  with_type(gradient.scalar_type(), [&]<typename T>() {
+    kernels.of<T>().sum_of_squares(data_of<const T>(gradient) + piece.shard_offset, piece.elements,
+                                   place);
   });
 }
 
@@ -31,20 +33,19 @@ double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>
   std::map<const Parameter*, std::int64_t> index;
   for (std::int64_t i = 0; i < count; ++i) index[parameters[static_cast<std::size_t>(i)]] = i;
 
-  at::Tensor mine = at::zeros({count}, at::kDouble);
+  const at::Tensor mine = at::zeros({count}, shards.front().gradient.options().dtype(at::kDouble));
   for (const UpdateShard& shard : shards) {
     for (const OwnedRows& piece : shard.owned) {
-      mine.data_ptr<double>()[index.at(piece.parameter)] =
-          squares_of(shard.gradient, piece, kernels);
+      write_squares(shard.gradient, piece, kernels,
+                    mine.mutable_data_ptr<double>() + index.at(piece.parameter));
     }
   }
-  const at::Tensor gathered =
-      at::empty({data.size() * count}, at::TensorOptions(data.device()).dtype(at::kDouble));
-  data.all_gather(gathered, mine.to(data.device())).wait();
-  const at::Tensor by_rank = gathered.cpu();
+  const at::Tensor by_rank = at::empty({data.size() * count}, at::kDouble);
+  data.all_gather(by_rank, mine.cpu()).wait();  // Of a device, the one wait for all of them.
 
   // One slot for every parameter of the model and tensor rank; one rank fills each.
-  at::Tensor slots = at::zeros({(num_layers + 1) * kSitesOfLayer * tensor.size()}, at::kDouble);
+  const at::Tensor slots =
+      at::zeros({(num_layers + 1) * kSitesOfLayer * tensor.size()}, at::kDouble);
   for (std::int64_t i = 0; i < count; ++i) {
     const ParameterSpec& spec = parameters[static_cast<std::size_t>(i)]->spec;
     if (!spec.first_replica) continue;
@@ -59,9 +60,7 @@ double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>
         tensor.rank();
     slots.data_ptr<double>()[slot] = sum;
   }
-  const at::Tensor summed = slots.to(model.device());
-  model.all_reduce(summed, ReduceOp::kSum).wait();
-  slots = summed.cpu();
+  model.all_reduce(slots, ReduceOp::kSum).wait();
   double total = 0;
   for (std::int64_t slot = 0; slot < slots.numel(); ++slot) total += slots.data_ptr<double>()[slot];
   return std::sqrt(total);

@@ -10,8 +10,8 @@ namespace cloze {
 
 // The square root of the sum of squares of all summed gradients; not finite when any is not.
 // Boxes are summed in double, then added in one order: data ranks, tensor ranks, parameters.
-// `kernels` are those of the device that holds the gradients. `model` holds the ranks of one
-// replica; `tensor` is this rank's place in it.
+// `kernels` are those of the device that holds the gradients. `data` and `model`, the ranks of one
+// replica, carry numbers of the host; `tensor` is this rank's place in it.
 double gradient_norm(const ParameterTable& table, const std::vector<UpdateShard>& shards,
                      Communicator& data, Communicator& model, const Communicator& tensor,
                      std::int64_t num_layers, const Kernels& kernels);

@@ -154,12 +154,12 @@ void StageTape::loss_forward(Stash& stash, const Memory& x) {
   const Norm last = norm();
   const Memory all = gathered(last.y);
   const Memory partial = whole(sizes_.hidden);
+  losses_.push_back(sums(2 * sizes_.tokens));
   {
     const std::int64_t n = std::min(VocabParallelHead::kChunkTokens, sizes_.tokens);
     const Memory rows = elements(n * sizes_.hidden);
     const Memory logits = elements(n * sizes_.vocab);
     const Memory largest = sums(n);
-    const Memory both = sums(2 * n);
     const Memory drows = elements(n * sizes_.hidden);
     const Memory weights = sums(n);
     weight_gradient(n, sizes_.vocab, sizes_.hidden);

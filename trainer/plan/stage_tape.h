@@ -86,6 +86,7 @@ class StageTape {
   AllocationTape& tape_;
   const StageSizes sizes_;
   std::vector<Stash> stashes_;  // By microbatch.
+  std::vector<Memory> losses_;  // Of the targets, read at the end of the step.
   Memory received_;             // What a sum over tensor ranks gets, kept for the next.
 };
 

@@ -6,7 +6,6 @@
 //   Stream stream();            the stream that this thread computes on now
 //   class Memory                of the device, until the stream has come this far:
 //     explicit Memory(std::int64_t bytes);  void* data();
-//   double value_of(const double* of_device);   waits for the stream
 #pragma once
 
 #include <cstdint>
@@ -31,7 +30,7 @@ void on_stream(Arguments... arguments) {
   kernel(arguments..., Runtime::stream());
 }
 
-// Those that also borrow memory, and the one that returns a number.
+// Those that also borrow memory.
 template <class T, class Runtime>
 struct Borrowing {
   using Sum = Accumulator<T>;
@@ -75,12 +74,9 @@ struct Borrowing {
                                 memory.data(), Runtime::stream());
   }
 
-  static double sum_of_squares(const T* x, std::int64_t n) {
-    Memory total(sizeof(double));
+  static void sum_of_squares(const T* x, std::int64_t n, double* total) {
     Memory memory(sum_of_squares_workspace(n));
-    auto* const place = static_cast<double*>(total.data());
-    cuda::sum_of_squares<T>(x, n, place, memory.data(), Runtime::stream());
-    return Runtime::value_of(place);
+    cuda::sum_of_squares<T>(x, n, total, memory.data(), Runtime::stream());
   }
 };
 
@@ -118,7 +114,8 @@ constexpr KernelTable<T> gpu_table() {
       .softmax_gradient = streamed<&softmax_gradient<T>, Runtime>(&cloze::softmax_gradient<T>),
       .adamw = streamed<&adamw<T, Sum>, Runtime>(&cloze::adamw<T, Sum>),
       .sum_of_squares = &B::sum_of_squares,
-      .ordered_sum = streamed<&ordered_sum<T>, Runtime>(&cloze::ordered_sum<T>)};
+      .ordered_sum = streamed<&ordered_sum<T>, Runtime>(&cloze::ordered_sum<T>),
+      .ordered_max = streamed<&ordered_max<T>, Runtime>(&cloze::ordered_max<T>)};
 }
 
 template <class Runtime>

@@ -1,0 +1,113 @@
+#include "parallel/gpu/gpu.h"
+
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "parallel/base/check.h"
+#include "parallel/device/shared_library.h"
+#include "parallel/gpu/flash_attention.h"
+#include "parallel/kernels/cuda/library.h"
+
+namespace cloze {
+namespace {
+
+constexpr c10::DeviceType kCuda = c10::DeviceType::CUDA;
+
+// What a StreamScope set for this thread.
+struct Chosen {
+  bool is_set = false;
+  CudaStream stream = nullptr;
+};
+
+Chosen& chosen() {
+  thread_local Chosen of_thread;
+  return of_thread;
+}
+
+CudaStream stream_of_torch() {
+  const c10::impl::VirtualGuardImpl cuda(kCuda);
+  return static_cast<CudaStream>(cuda.getStream(cuda.getDevice()).native_handle());
+}
+
+void* allocate(std::int64_t bytes) {
+  return bytes == 0 ? nullptr
+                    : c10::GetAllocator(kCuda)->raw_allocate(static_cast<std::size_t>(bytes));
+}
+
+void release(void* memory) {
+  if (memory != nullptr) c10::GetAllocator(kCuda)->raw_deallocate(memory);
+}
+
+constexpr cuda::GpuHost kHost = {
+    .stream = &compute_stream, .allocate = &allocate, .release = &release};
+
+// LibTorch's operators of GPUs, which it makes known when it is opened, and how exact they are.
+void open_torch() {
+  const SharedLibrary torch({"libtorch_cuda.so"},
+                            "install a LibTorch with CUDA, and all of what it needs (a plain pip "
+                            "install of torch), or train with --device cpu");
+  at::Context& context = at::globalContext();
+  context.lazyInitDevice(kCuda);
+  // Products of fp32 in fp32, and sums of 16-bit products too.
+  context.setAllowTF32CuBLAS(false);
+  context.setAllowFP16ReductionCuBLAS(false);
+  context.setAllowBF16ReductionCuBLAS(false);
+}
+
+const Kernels& open_kernels() {
+  const std::string fix =
+      "build with -DCLOZE_CUDA=ON, and keep libcloze_cuda.so where the build or the installation "
+      "puts it, or train with --device cpu";
+  const SharedLibrary library({"libcloze_cuda.so"}, fix);
+  decltype(&cloze_gpu_interface) interface = nullptr;
+  decltype(&cloze_gpu_kernels) kernels = nullptr;
+  library.load(interface, "cloze_gpu_interface");
+  library.load(kernels, "cloze_gpu_kernels");
+  CLOZE_REQUIRE(interface() == cuda::kLibraryInterface, ExitCode::kUsage,
+                "libcloze_cuda.so is of another build than this program", fix);
+  return *kernels(&kHost);
+}
+
+at::Device choose(const CudaRuntime& cuda, int place) {
+  const int index = place % count_gpus(cuda);
+  cuda.check(cuda.set_device(index), "choosing a GPU");
+  open_torch();
+  const at::Device device(kCuda, static_cast<c10::DeviceIndex>(index));
+  c10::impl::VirtualGuardImpl(kCuda).setDevice(device);
+  return device;
+}
+
+}  // namespace
+
+Gpu::Gpu(int place)
+    : cuda_(open_cuda_runtime()),
+      device_(choose(cuda_, place)),
+      kernels_(with_flash_attention(open_kernels())) {
+  char name[256] = {};
+  cuda_.check(cuda_.device_name(name, sizeof name, device_.index()), "asking for a GPU's name");
+  name_ = name;
+  cuda_.check(cuda_.device_uuid(&uuid_, device_.index()), "asking for a GPU's identity");
+}
+
+std::int64_t Gpu::memory_bytes() const {
+  return static_cast<std::int64_t>(at::accelerator::getMemoryInfo(device_.index()).second);
+}
+
+std::int64_t Gpu::peak_tensor_bytes() const {
+  constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return at::accelerator::getDeviceStats(device_.index()).allocated_bytes[kAll].peak;
+}
+
+void Gpu::wait() const { at::accelerator::synchronizeDevice(device_.index()); }
+
+CudaStream compute_stream() { return chosen().is_set ? chosen().stream : stream_of_torch(); }
+
+StreamScope::StreamScope(CudaStream stream) : was_set_(chosen().is_set), before_(chosen().stream) {
+  chosen() = {true, stream};
+}
+
+StreamScope::~StreamScope() { chosen() = {was_set_, before_}; }
+
+}  // namespace cloze

@@ -1,0 +1,59 @@
+// The GPU that a rank computes on: CUDA's runtime, LibTorch's CUDA half and our kernels, all opened
+// when a run asks for one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+#include "parallel/device/cuda_runtime.h"
+#include "parallel/kernels/kernels.h"
+
+namespace cloze {
+
+// One per process, made before anything else asks LibTorch about CUDA (its description of itself
+// does): LibTorch looks for its CUDA half once.
+class Gpu {
+ public:
+  // Chooses GPU `place` modulo how many this process sees, for the whole process. Throws Error
+  // kUsage, naming what is missing: a GPU, a driver, a library, or one of another build.
+  explicit Gpu(int place);
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  at::Device device() const { return device_; }
+  const std::string& name() const { return name_; }  // "NVIDIA H100 80GB HBM3".
+  const CudaUuid& uuid() const { return uuid_; }
+  const CudaRuntime& cuda() const { return cuda_; }
+  const Kernels& kernels() const { return kernels_; }
+  std::int64_t memory_bytes() const;       // Of the GPU.
+  std::int64_t peak_tensor_bytes() const;  // That LibTorch's allocator has had in use at a time.
+  // Returns when all that was queued is done.
+  void wait() const;
+
+ private:
+  const CudaRuntime cuda_;
+  const at::Device device_;
+  const Kernels kernels_;
+  std::string name_;
+  CudaUuid uuid_{};
+};
+
+// The stream of the GPU that the calling thread computes on: LibTorch's, or a scope's.
+CudaStream compute_stream();
+
+// Kernels that the calling thread calls while it lives are queued on `stream`; LibTorch's are not.
+class StreamScope {
+ public:
+  explicit StreamScope(CudaStream stream);
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+  ~StreamScope();
+
+ private:
+  const bool was_set_;
+  const CudaStream before_;
+};
+
+}  // namespace cloze

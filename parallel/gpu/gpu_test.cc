@@ -1,0 +1,87 @@
+#include "parallel/gpu/gpu.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "parallel/base/check.h"
+#include "parallel/gpu/flash_attention.h"
+
+namespace cloze {
+namespace {
+
+TEST(GpuTest, WithoutOneItIsAnErrorOfUseThatSaysWhatToDo) {
+  if (std::filesystem::exists("/proc/driver/nvidia/version")) GTEST_SKIP() << "there is a driver";
+  try {
+    const Gpu gpu(0);
+    FAIL() << "there is a GPU";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    EXPECT_NE(error.fix().find("--device cpu"), std::string::npos) << error.what();
+  }
+}
+
+TEST(StreamScopeTest, TheInnermostOneCounts) {
+  CudaStream const outer = reinterpret_cast<CudaStream>(std::uintptr_t{16});
+  CudaStream const inner = reinterpret_cast<CudaStream>(std::uintptr_t{32});
+  const StreamScope first(outer);
+  EXPECT_EQ(compute_stream(), outer);
+  {
+    const StreamScope second(inner);
+    EXPECT_EQ(compute_stream(), inner);
+    const StreamScope default_stream(nullptr);
+    EXPECT_EQ(compute_stream(), nullptr);
+  }
+  EXPECT_EQ(compute_stream(), outer);
+}
+
+// What LibTorch's attention does not do, the kernels that were given do: no samples, dropout, a
+// cache, heads of other widths, other types.
+TEST(FlashAttentionTest, LeavesOtherCallsToTheKernelsThatItWasGiven) {
+  constexpr std::int64_t kTokens = 5;
+  constexpr std::int64_t kChannels = 8;
+  static int calls = 0;
+  Kernels own = cpu_kernels();
+  own.bf16.attention_forward = [](const AttentionShape&, const BFloat16*, const BFloat16*,
+                                  const BFloat16*, const std::int32_t*, const std::int32_t*,
+                                  const AttentionDropout*, BFloat16*, float*) { ++calls; };
+  const Kernels kernels = with_flash_attention(own);
+  EXPECT_EQ(kernels.f32.attention_forward, own.f32.attention_forward);
+  EXPECT_EQ(kernels.f64.attention_backward, own.f64.attention_backward);
+  EXPECT_NE(kernels.bf16.attention_forward, own.bf16.attention_forward);
+
+  const AttentionSamples samples;
+  const AttentionDropout dropout;
+  const AttentionShape plain{.tokens = kTokens,
+                             .heads = 1,
+                             .kv_heads = 1,
+                             .head_dim = kChannels,
+                             .q_stride = kChannels,
+                             .kv_stride = kChannels,
+                             .out_stride = kChannels};
+  const auto call = [&](const AttentionShape& shape, const AttentionDropout* dropped) {
+    const int before = calls;
+    kernels.bf16.attention_forward(shape, nullptr, nullptr, nullptr, nullptr, nullptr, dropped,
+                                   nullptr, nullptr);
+    return calls - before;
+  };
+  EXPECT_EQ(call(plain, nullptr), 1) << "no samples";
+  AttentionShape with_samples = plain;
+  with_samples.samples = &samples;
+  EXPECT_EQ(call(with_samples, &dropout), 1) << "dropout";
+  AttentionShape cached = with_samples;
+  cached.kv_tokens = 9;
+  EXPECT_EQ(call(cached, nullptr), 1) << "a cache";
+  AttentionShape odd = with_samples;
+  odd.head_dim = 12;
+  EXPECT_EQ(call(odd, nullptr), 1) << "heads of 12 channels";
+  AttentionShape wide = with_samples;
+  wide.head_dim = 264;
+  EXPECT_EQ(call(wide, nullptr), 1) << "heads of 264 channels";
+}
+
+}  // namespace
+}  // namespace cloze

@@ -1,0 +1,96 @@
+#include "trainer/cli/gpu_job.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "parallel/base/check.h"
+#include "parallel/base/file.h"
+#include "parallel/pass/dtype_dispatch.h"
+#include "trainer/cli/report_error.h"
+
+namespace cloze {
+namespace {
+
+// Sums of fixed order by our kernel, on the stream of the group.
+void reduce_on(const Kernels& kernels, void* output, std::span<const void* const> parts,
+               std::int64_t count, at::ScalarType dtype, ReduceOp op, CudaStream stream) {
+  const StreamScope scope(stream);
+  with_type(dtype, [&]<typename T>() {
+    std::vector<const T*> typed;
+    for (const void* part : parts) typed.push_back(static_cast<const T*>(part));
+    const KernelTable<T>& table = kernels.of<T>();
+    const auto combine = op == ReduceOp::kSum ? table.ordered_sum : table.ordered_max;
+    combine(typed.data(), static_cast<int>(typed.size()), static_cast<T*>(output), count);
+  });
+}
+
+// On the thread that watches; the rank itself may be waiting for one that is gone.
+void end_job(MpiSession& session, const std::filesystem::path& folder, const Error& error,
+             const std::string& calls) {
+  const std::filesystem::path path = folder / str("nccl-calls-", session.world_rank(), ".json");
+  std::string where;
+  try {
+    make_directories(folder);
+    write_file_atomically(path, calls);
+    where = str("; the last calls are in ", path.string());
+  } catch (const Error& unwritten) {
+    where = str("; the last calls could not be written: ", unwritten.problem());
+  }
+  if (session.claim_report()) {
+    report_error(Error(error.code(), error.problem() + where, error.fix()), session.world_rank(),
+                 "collective");
+  }
+  session.abort(error.code());
+}
+
+}  // namespace
+
+GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
+               const GpuJobOptions& options)
+    : gpu_(gpu), session_(session) {
+  if (session.world_size() == 1 || (options.share_gpus && !nccl_may_share_gpus())) return;
+  nccl_library_.emplace(open_nccl_library());
+  nccl_.emplace(
+      nccl_device(), world,
+      NcclSession::Options{.deadline = session.deadline(),
+                           .share_gpus = options.share_gpus,
+                           .on_failure = [&session, folder = options.record_folder](
+                                             const Error& error, const std::string& calls) {
+                             end_job(session, folder, error, calls);
+                           }});
+}
+
+NcclDevice GpuJob::nccl_device() const {
+  return {.cuda = gpu_.cuda(),
+          .nccl = *nccl_library_,
+          .tensors = gpu_.device(),
+          .uuid = gpu_.uuid(),
+          .compute_stream = &compute_stream,
+          .reduce =
+              [&kernels = gpu_.kernels()](void* output, std::span<const void* const> parts,
+                                          std::int64_t count, at::ScalarType dtype, ReduceOp op,
+                                          CudaStream stream) {
+                reduce_on(kernels, output, parts, count, dtype, op, stream);
+              },
+          .make_bytes =
+              [device = gpu_.device()](std::int64_t bytes) {
+                return at::empty({bytes}, at::TensorOptions(device).dtype(at::kByte));
+              }};
+}
+
+Groups GpuJob::connect(const Mesh& mesh, int kv_replicas) {
+  check_launch(mesh, session_.world_size(), launched_tasks());
+  const int rank = session_.world_rank();
+  const MakeGroup on_host = session_.make_group();
+  return nccl_ ? connect_nccl(mesh, *nccl_, rank, kv_replicas, on_host)
+               : connect_staged(mesh, gpu_.device(), rank, kv_replicas, on_host);
+}
+
+ComputeDevice GpuJob::device() const {
+  return {.name = gpu_.name(), .kernels = gpu_.kernels(), .peak_memory_bytes = [this] {
+            return gpu_.peak_tensor_bytes();
+          }};
+}
+
+}  // namespace cloze
