@@ -14,7 +14,8 @@ install(RUNTIME_DEPENDENCY_SET cloze_dependencies
   DIRECTORIES "${CLOZE_TORCH_DIR}/lib"
   LIBRARY DESTINATION "${CLOZE_LIBRARIES}")
 if(CLOZE_GPU_LIBRARY)
-  install(FILES "${CLOZE_GPU_LIBRARY}" DESTINATION "${CLOZE_LIBRARIES}")
+  # Where it was built: who builds the program alone installs the program alone.
+  install(FILES "${CLOZE_GPU_LIBRARY}" DESTINATION "${CLOZE_LIBRARIES}" OPTIONAL)
 endif()
 install(DIRECTORY configs/ DESTINATION "${CMAKE_INSTALL_DATADIR}/cloze/configs"
   FILES_MATCHING PATTERN "*.yaml" PATTERN "*.json" PATTERN "*.proto")

@@ -182,6 +182,12 @@ void prepare_gpu_environment() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
+std::map<std::string, std::string> gpu_numerics_of_environment() {
+  const char* workspace = environment("CUBLAS_WORKSPACE_CONFIG");
+  if (workspace == nullptr) return {};
+  return {{"CUBLAS_WORKSPACE_CONFIG", workspace}};
+}
+
 bool nccl_may_share_gpus() {
   const char* value = environment("NCCL_MULTI_RANK_GPU_ENABLE");
   return value != nullptr && std::string_view(value) == "1";

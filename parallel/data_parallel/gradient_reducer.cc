@@ -151,38 +151,46 @@ void GradientReducer::finish() {
   for (std::size_t i = 0; i < shards_.size(); ++i) gather_rows(i, table_.buffers()[i].main_grad);
 }
 
-void GradientReducer::gather_rows(std::size_t index, at::Tensor& flat) const {
-  if (!sharded()) return;
-  const auto ranks = static_cast<std::size_t>(data_.size());
-  std::vector<std::int64_t> counts(ranks, 0);
-  for (const Bucket& bucket : buckets_[index]) {
-    for (std::size_t rank = 0; rank < ranks; ++rank) counts[rank] += bucket.counts[rank];
-  }
-  const std::int64_t largest = *std::max_element(counts.begin(), counts.end());
+GradientReducer::Gathering GradientReducer::start_gathering(const Bucket& bucket,
+                                                            const at::Tensor& flat) const {
+  const std::int64_t largest = *std::max_element(bucket.counts.begin(), bucket.counts.end());
   at::Tensor mine = at::zeros({largest}, flat.options());
   at::Tensor all = at::empty({largest * data_.size()}, flat.options());
-  // Walks one rank's rows in order; `packed` is their place in that rank's block.
-  const auto walk = [&](std::size_t rank, const auto& visit) {
-    std::int64_t packed = 0;
-    for (const Bucket& bucket : buckets_[index]) {
-      for (const OwnedRows& piece : bucket.pieces[rank]) {
-        visit(piece, packed);
-        packed += piece.elements;
-      }
-    }
-  };
-  walk(static_cast<std::size_t>(data_.rank()), [&](const OwnedRows& piece, std::int64_t packed) {
+  std::int64_t packed = 0;
+  for (const OwnedRows& piece : bucket.pieces[static_cast<std::size_t>(data_.rank())]) {
     slice(mine, packed, piece.elements).copy_(slice(flat, piece.flat_offset, piece.elements));
-  });
-  data_.all_gather(all, mine).wait();
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    if (static_cast<int>(rank) == data_.rank()) continue;
-    const std::int64_t first = static_cast<std::int64_t>(rank) * largest;
-    walk(rank, [&](const OwnedRows& piece, std::int64_t packed) {
-      slice(flat, piece.flat_offset, piece.elements)
-          .copy_(slice(all, first + packed, piece.elements));
-    });
+    packed += piece.elements;
   }
+  Work work = data_.all_gather(all, mine);
+  return {&bucket, std::move(all), std::move(work)};
+}
+
+void GradientReducer::complete(Gathering& gathering, at::Tensor& flat) const {
+  gathering.work.wait();
+  const Bucket& bucket = *gathering.bucket;
+  const std::int64_t largest = gathering.all.numel() / data_.size();
+  for (int rank = 0; rank < data_.size(); ++rank) {
+    if (rank == data_.rank()) continue;
+    std::int64_t packed = rank * largest;
+    for (const OwnedRows& piece : bucket.pieces[static_cast<std::size_t>(rank)]) {
+      slice(flat, piece.flat_offset, piece.elements)
+          .copy_(slice(gathering.all, packed, piece.elements));
+      packed += piece.elements;
+    }
+  }
+}
+
+void GradientReducer::gather_rows(std::size_t index, at::Tensor& flat) const {
+  if (!sharded()) return;
+  // A bucket travels while the rows of the one before it are put to their places.
+  std::deque<Gathering> in_flight;
+  for (const Bucket& bucket : buckets_[index]) {
+    in_flight.push_back(start_gathering(bucket, flat));
+    if (in_flight.size() < 2) continue;
+    complete(in_flight.front(), flat);
+    in_flight.pop_front();
+  }
+  if (!in_flight.empty()) complete(in_flight.front(), flat);
 }
 
 void GradientReducer::publish_values() {

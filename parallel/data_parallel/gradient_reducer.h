@@ -71,6 +71,14 @@ class GradientReducer {
     Work work;
   };
 
+  struct Gathering {  // All ranks' rows of one bucket on their way to all.
+    const Bucket* bucket;
+    at::Tensor all;  // [data, the most elements that a rank owns]
+    Work work;
+  };
+
+  Gathering start_gathering(const Bucket& bucket, const at::Tensor& flat) const;
+  void complete(Gathering& gathering, at::Tensor& flat) const;
   void sum_over_model_ranks(const FlatBuffer& buffer, const Bucket& bucket);
   void start(std::size_t buffer, const Bucket& bucket);
   void complete(Reduction& reduction);

@@ -5,10 +5,10 @@
 
 namespace cloze {
 
-NcclLibrary open_nccl_library() {
+NcclLibrary open_nccl_library(const std::string& name) {
   const std::string fix =
       str("install NCCL ", nccl_version_text(kOldestNccl), " or later, such as LibTorch's own");
-  const SharedLibrary library({"libnccl.so.2"}, fix);
+  const SharedLibrary library({name}, fix);
   NcclLibrary nccl{};
   library.load(nccl.get_version, "ncclGetVersion");
   int version = 0;

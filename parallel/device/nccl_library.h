@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstddef>
+#include <string>
 
 #include "parallel/device/cuda_runtime.h"
 
@@ -73,8 +74,9 @@ struct NcclLibrary {
   const char* (*last_error)(NcclComm comm);  // In words, of the calls of this communicator.
 };
 
-// Opens libnccl.so.2. Throws Error kUsage where there is none or where it is too old.
-NcclLibrary open_nccl_library();
+// Opens NCCL, or the library of that name, which has the same functions. Throws Error kUsage where
+// there is none or where it is too old.
+NcclLibrary open_nccl_library(const std::string& name = "libnccl.so.2");
 
 // "2.28.9" of 22809.
 std::string nccl_version_text(int version);

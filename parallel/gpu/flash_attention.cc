@@ -76,7 +76,7 @@ class Arrays {
   }
 
   static at::TensorOptions gpu(at::ScalarType dtype) {
-    return at::TensorOptions(at::kCUDA).dtype(dtype);
+    return at::TensorOptions(at::kCUDA).dtype(dtype);  // The type that all who have it go by.
   }
 
  private:

@@ -1,5 +1,5 @@
-// The GPU that a rank computes on: CUDA's runtime, LibTorch's CUDA half and our kernels, all opened
-// when a run asks for one.
+// The GPU that a rank computes on: its vendor's runtime, LibTorch's half for it and our kernels,
+// all opened when a run asks for one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,20 +8,23 @@
 #include <string>
 
 #include "parallel/device/cuda_runtime.h"
+#include "parallel/gpu/vendor.h"
 #include "parallel/kernels/kernels.h"
 
 namespace cloze {
 
-// One per process, made before anything else asks LibTorch about CUDA (its description of itself
-// does): LibTorch looks for its CUDA half once.
+// One per process, made before anything else asks LibTorch about GPUs (its description of itself
+// does): LibTorch looks for its halves once.
 class Gpu {
  public:
   // Chooses GPU `place` modulo how many this process sees, for the whole process. Throws Error
-  // kUsage, naming what is missing: a GPU, a driver, a library, or one of another build.
-  explicit Gpu(int place);
+  // kUsage, naming what is missing: a GPU, a driver, a library, or one of another build. `vendor`
+  // outlives it.
+  Gpu(const GpuVendor& vendor, int place);
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
 
+  const GpuVendor& vendor() const { return vendor_; }
   at::Device device() const { return device_; }
   const std::string& name() const { return name_; }  // "NVIDIA H100 80GB HBM3".
   const CudaUuid& uuid() const { return uuid_; }
@@ -33,6 +36,7 @@ class Gpu {
   void wait() const;
 
  private:
+  const GpuVendor& vendor_;
   const CudaRuntime cuda_;
   const at::Device device_;
   const Kernels kernels_;

@@ -16,12 +16,21 @@ namespace {
 TEST(GpuTest, WithoutOneItIsAnErrorOfUseThatSaysWhatToDo) {
   if (std::filesystem::exists("/proc/driver/nvidia/version")) GTEST_SKIP() << "there is a driver";
   try {
-    const Gpu gpu(0);
+    const Gpu gpu(*gpu_vendor_of("cuda"), 0);
     FAIL() << "there is a GPU";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kUsage);
     EXPECT_NE(error.fix().find("--device cpu"), std::string::npos) << error.what();
   }
+}
+
+TEST(GpuVendorTest, EachHasANameOfItsOwnAndTheCpuIsNone) {
+  EXPECT_EQ(gpu_vendor_of("cpu"), nullptr);
+  for (const GpuVendor& vendor : gpu_vendors()) {
+    EXPECT_EQ(gpu_vendor_of(vendor.device), &vendor);
+    EXPECT_NE(vendor.open_runtime, nullptr);
+  }
+  EXPECT_THROW(gpu_vendor_of("tpu"), Error);
 }
 
 TEST(StreamScopeTest, TheInnermostOneCounts) {

@@ -50,7 +50,7 @@ GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
                const GpuJobOptions& options)
     : gpu_(gpu), session_(session) {
   if (session.world_size() == 1 || (options.share_gpus && !nccl_may_share_gpus())) return;
-  nccl_library_.emplace(open_nccl_library());
+  nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives));
   nccl_.emplace(
       nccl_device(), world,
       NcclSession::Options{.deadline = session.deadline(),
@@ -85,6 +85,15 @@ Groups GpuJob::connect(const Mesh& mesh, int kv_replicas) {
   const MakeGroup on_host = session_.make_group();
   return nccl_ ? connect_nccl(mesh, *nccl_, rank, kv_replicas, on_host)
                : connect_staged(mesh, gpu_.device(), rank, kv_replicas, on_host);
+}
+
+std::map<std::string, std::string> GpuJob::numerics() const {
+  int version = 0;
+  gpu_.cuda().check(gpu_.cuda().runtime_version(&version), "asking for the runtime's version");
+  std::map<std::string, std::string> facts = gpu_numerics_of_environment();
+  facts["gpu"] = gpu_.name();
+  facts["gpu_runtime"] = str(version);
+  return facts;
 }
 
 ComputeDevice GpuJob::device() const {

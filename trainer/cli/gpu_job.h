@@ -2,8 +2,8 @@
 // tensors.
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -36,6 +36,8 @@ class GpuJob {
   Groups connect(const Mesh& mesh, int kv_replicas);
 
   ComputeDevice device() const;
+  // What the bits of its numbers depend on, for the checkpoint.
+  std::map<std::string, std::string> numerics() const;
 
  private:
   NcclDevice nccl_device() const;

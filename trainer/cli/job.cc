@@ -100,7 +100,7 @@ int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)
   } catch (const Error& error) {
     return end_job(session, error, place);
   } catch (const std::exception& error) {
-    return end_job(session, internal_error(error), place);
+    return end_job(session, error_of(error), place);
   }
 }
 

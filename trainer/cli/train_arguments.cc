@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/gpu/vendor.h"
 
 namespace cloze {
 
@@ -12,8 +13,10 @@ void add_train_options(Command command, TrainArguments& arguments) {
       .one_value_each();
   command.option("--resume", arguments.resume, "auto (default), strict or none")
       .one_of({"auto", "strict", "none"});
+  std::vector<std::string> devices = {"cpu"};
+  for (const GpuVendor& vendor : gpu_vendors()) devices.push_back(vendor.device);
   command.option("--device", arguments.device, "cpu (default) or cuda: NVIDIA GPUs, one a rank")
-      .one_of({"cpu", "cuda"});
+      .one_of(devices);
   command.flag("--share-gpus", arguments.share_gpus,
                "Ranks of a host may share a GPU; slow, for tests and small machines");
   command
@@ -36,7 +39,7 @@ std::vector<std::string> words_of(const TrainArguments& arguments) {
 }
 
 LoadedConfig load_for_training(const TrainArguments& arguments, int num_ranks) {
-  CLOZE_REQUIRE(!arguments.share_gpus || arguments.device == "cuda", ExitCode::kUsage,
+  CLOZE_REQUIRE(!arguments.share_gpus || arguments.device != "cpu", ExitCode::kUsage,
                 "--share-gpus without --device cuda", "say both, or neither");
   CheckedConfig checked = check_config(arguments.config, arguments.overrides, num_ranks);
   throw_problems(checked.problems);

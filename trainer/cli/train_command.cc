@@ -42,12 +42,13 @@ void require_one_build(Communicator& world, const Numerics& build) {
 int train(const TrainArguments& arguments) {
   StopSignals signals;  // Before MPI starts threads, which inherit the mask.
   JobPlace place;
-  if (arguments.device == "cuda") prepare_gpu_environment();
+  const GpuVendor* const vendor = gpu_vendor_of(arguments.device);
+  if (vendor != nullptr) prepare_gpu_environment();
   return run_job(place, [&](MpiSession& session, Communicator& world) {
     std::optional<Gpu> gpu;
-    if (arguments.device == "cuda") {
+    if (vendor != nullptr) {
       place.phase = "gpu";
-      together(world, [&] { gpu.emplace(session.local_rank()); });
+      together(world, [&] { gpu.emplace(*vendor, session.local_rank()); });
       place.phase = "start";
     }
     Numerics build;
@@ -77,7 +78,7 @@ int train(const TrainArguments& arguments) {
     }
     const Groups groups = gpus ? gpus->connect(mesh, replicas) : connect(mesh, session, replicas);
     const ComputeDevice device = gpus ? gpus->device() : ComputeDevice();
-    if (gpus) numerics["gpu"] = device.name;
+    if (gpus) numerics.merge(gpus->numerics());
     Trainer trainer(run, groups, signals,
                     {.resume = resume_of(arguments.resume),
                      .allowed_changes = arguments.allowed_changes,

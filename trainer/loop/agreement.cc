@@ -66,7 +66,16 @@ std::string broadcast_text(Communicator& group, const std::string& text, int roo
   return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(length)};
 }
 
-Error internal_error(const std::exception& thrown) {
+Error error_of(const std::exception& thrown) {
+  if (const auto* memory = dynamic_cast<const c10::OutOfMemoryError*>(&thrown)) {
+    return {ExitCode::kUsage, memory->what_without_backtrace(),
+            "lower batch.micro_size, recompute more (parallel.recompute), or use more ranks"};
+  }
+  if (const auto* device = dynamic_cast<const c10::AcceleratorError*>(&thrown)) {
+    return {ExitCode::kTransient, device->what_without_backtrace(),
+            "start again from the last checkpoint; if it comes back, look at the GPU with "
+            "nvidia-smi and dmesg"};
+  }
   const auto* torch = dynamic_cast<const c10::Error*>(&thrown);
   return {ExitCode::kInternal, torch != nullptr ? torch->what_without_backtrace() : thrown.what(),
           "report this with the command that made it"};
@@ -79,7 +88,7 @@ void together(Communicator& group, const std::function<void()>& body) {
   } catch (const Error& thrown) {
     error = thrown;
   } catch (const std::exception& thrown) {
-    error = internal_error(thrown);
+    error = error_of(thrown);
   }
   const std::int64_t nobody = std::numeric_limits<std::int32_t>::max();
   const std::int64_t first = -largest_of(group, error ? -group.rank() : -nobody);

@@ -104,12 +104,16 @@ class BufferReduction {
     }
   }
 
-  // All ranks' rows come together, of gradients or of values.
+  // All ranks' rows come together, of gradients or of values, two buckets at a time. What is sent
+  // is held by the call, too.
   void gather(bool values, AllocationTape& tape) const {
-    const std::int64_t largest = std::ranges::max(counts_);
     const std::int64_t bytes = values ? value_bytes_ : element_bytes_;
-    const Memory mine = tape.make(largest * bytes);
-    const Memory all = tape.make(largest * ranks() * bytes);
+    std::vector<Memory> before;
+    for (const Bucket& bucket : buckets_) {
+      const std::int64_t largest = std::ranges::max(bucket.counts);
+      std::vector<Memory> now = {tape.make(largest * bytes), tape.make(largest * ranks() * bytes)};
+      before = std::move(now);
+    }
   }
 
  private:
