@@ -100,16 +100,10 @@ Gpu::Gpu(const GpuVendor& vendor, int place)
   cuda_.check(cuda_.device_uuid(&uuid_, device_.index()), "asking for a GPU's identity");
 }
 
-std::int64_t Gpu::memory_bytes() const {
-  return static_cast<std::int64_t>(at::accelerator::getMemoryInfo(device_.index()).second);
-}
-
 std::int64_t Gpu::peak_tensor_bytes() const {
   constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return at::accelerator::getDeviceStats(device_.index()).allocated_bytes[kAll].peak;
 }
-
-void Gpu::wait() const { at::accelerator::synchronizeDevice(device_.index()); }
 
 CudaStream compute_stream() { return chosen().is_set ? chosen().stream : stream_of_torch(); }
 

@@ -30,10 +30,7 @@ class Gpu {
   const CudaUuid& uuid() const { return uuid_; }
   const CudaRuntime& cuda() const { return cuda_; }
   const Kernels& kernels() const { return kernels_; }
-  std::int64_t memory_bytes() const;       // Of the GPU.
   std::int64_t peak_tensor_bytes() const;  // That LibTorch's allocator has had in use at a time.
-  // Returns when all that was queued is done.
-  void wait() const;
 
  private:
   const GpuVendor& vendor_;

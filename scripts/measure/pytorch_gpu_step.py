@@ -15,22 +15,13 @@ import sys
 import time
 
 import torch
-from transformers import AttentionInterface, GlmConfig, GlmForCausalLM
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-# SDPA's causal kernel in both modes: see pytorch_step.py.
-AttentionInterface.register("sdpa_causal", sdpa_attention_forward)
+from pytorch_step import model_of, product_shapes
 
 STEPS = 8  # Timed, after three that are not.
 
 
 def products_step(settings):
-    model = settings["model"]
-    hidden, inner = model["hidden_size"], model["intermediate_size"]
-    heads, kv_heads = model["num_attention_heads"], model["num_key_value_heads"]
-    layer = [((heads + 2 * kv_heads) * model["head_dim"], hidden), (hidden, heads * model["head_dim"]),
-             (2 * inner, hidden), (hidden, inner)]
-    shapes = layer * model["num_hidden_layers"] + [(model["vocab_size"], hidden)]
+    shapes = product_shapes(settings["model"])
     tokens = settings["rows"] * settings["seq_length"]
     half = {"dtype": torch.bfloat16, "device": "cuda"}
     weights = [torch.randn(shape, **half) for shape in shapes]
@@ -69,10 +60,8 @@ def main():
     if mode == "products":
         print(json.dumps(timed(products_step(settings))))
         return
-    config = GlmConfig(attn_implementation="sdpa_causal", use_cache=False, pad_token_id=None,
-                       attention_dropout=0.0, **settings["model"])
     with torch.device("cuda"):
-        model = GlmForCausalLM(config).train()
+        model = model_of(settings["model"])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1,
                                   fused=True)
     shape = (settings["microbatches"], settings["rows"], settings["seq_length"] + 1)

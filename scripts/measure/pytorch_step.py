@@ -65,16 +65,20 @@ class Trainer:
         return loss.item()
 
 
+def product_shapes(model):
+    """[out, in] of the weights that a step multiplies with: of every layer, then of the head."""
+    hidden, inner = model["hidden_size"], model["intermediate_size"]
+    heads, kv_heads = model["num_attention_heads"], model["num_key_value_heads"]
+    layer = [((heads + 2 * kv_heads) * model["head_dim"], hidden),
+             (hidden, heads * model["head_dim"]), (2 * inner, hidden), (hidden, inner)]
+    return layer * model["num_hidden_layers"] + [(model["vocab_size"], hidden)]
+
+
 class Products:
     """Forward, input gradient and weight gradient of every linear layer, into buffers that are kept."""
 
     def __init__(self, settings):
-        model = settings["model"]
-        hidden, inner = model["hidden_size"], model["intermediate_size"]
-        heads, kv_heads = model["num_attention_heads"], model["num_key_value_heads"]
-        layer = [((heads + 2 * kv_heads) * model["head_dim"], hidden),
-                 (hidden, heads * model["head_dim"]), (2 * inner, hidden), (hidden, inner)]
-        shapes = layer * model["num_hidden_layers"] + [(model["vocab_size"], hidden)]
+        shapes = product_shapes(settings["model"])
         tokens = settings["rows"] * settings["seq_length"]
         self.weights = [torch.randn(shape) for shape in shapes]
         self.gradients = [torch.zeros(shape) for shape in shapes]

@@ -111,8 +111,7 @@ class BufferReduction {
     std::vector<Memory> before;
     for (const Bucket& bucket : buckets_) {
       const std::int64_t largest = std::ranges::max(bucket.counts);
-      std::vector<Memory> now = {tape.make(largest * bytes), tape.make(largest * ranks() * bytes)};
-      before = std::move(now);
+      before = {tape.make(largest * bytes), tape.make(largest * ranks() * bytes)};
     }
   }
 
