@@ -41,4 +41,19 @@ void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, cons
   }
 }
 
+// Calls body(item, thread) for each item of [0, count), in no order: a thread that is done takes
+// the next. Threads are numbered from 0, below num_threads().
+template <typename Body>
+void parallel_each(std::int64_t count, const Body& body) {
+#ifdef _OPENMP
+  const auto threads = static_cast<int>(std::min<std::int64_t>(num_threads(), count));
+  if (threads > 1) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (std::int64_t item = 0; item < count; ++item) body(item, omp_get_thread_num());
+    return;
+  }
+#endif
+  for (std::int64_t item = 0; item < count; ++item) body(item, 0);
+}
+
 }  // namespace cloze

@@ -35,15 +35,23 @@ constexpr KernelTable<T> table_of() {
           .ordered_max = &ordered_max<T>};
 }
 
-constexpr Kernels kCpuKernels = {.f64 = table_of<double>(),
-                                 .f32 = table_of<float>(),
-                                 .bf16 = table_of<BFloat16>(),
-                                 .f16 = table_of<Float16>(),
-                                 .attention_backward_workspace = &attention_backward_workspace};
+constexpr Kernels kernels(bool uses_tiles) {
+  return {.f64 = table_of<double>(),
+          .f32 = table_of<float>(),
+          .bf16 = table_of<BFloat16>(),
+          .f16 = table_of<Float16>(),
+          .attention_backward_workspace = &attention_backward_workspace,
+          .uses_tiles = uses_tiles};
+}
+
+constexpr Kernels kCpuKernels = kernels(/*uses_tiles=*/false);
+constexpr Kernels kTileKernels = kernels(/*uses_tiles=*/true);
 
 }  // namespace
 
 const Kernels& cpu_kernels() { return kCpuKernels; }
+
+const Kernels& cpu_kernels_on_tiles() { return kTileKernels; }
 
 }  // namespace cloze
 

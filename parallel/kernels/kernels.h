@@ -18,6 +18,7 @@
 #include "parallel/kernels/norm.h"
 #include "parallel/kernels/rotary.h"
 #include "parallel/kernels/sums.h"
+#include "parallel/kernels/tile_product.h"
 
 namespace cloze {
 
@@ -57,6 +58,8 @@ struct Kernels {
   KernelTable<BFloat16> bf16;
   KernelTable<Float16> f16;
   decltype(&cloze::attention_backward_workspace) attention_backward_workspace;
+  // Whether large products in fp32 are tile_product()'s; otherwise they are LibTorch's.
+  bool uses_tiles = false;
 
   template <class T>
   const KernelTable<T>& of() const {
@@ -75,5 +78,7 @@ struct Kernels {
 
 // Those of this folder.
 const Kernels& cpu_kernels();
+// The same with products on the tile unit: for processes that have it.
+const Kernels& cpu_kernels_on_tiles();
 
 }  // namespace cloze

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "parallel/base/check.h"
+#include "parallel/pass/product.h"
 
 namespace cloze {
 
@@ -25,18 +26,11 @@ void Stash::check_holds(std::size_t count) const {
               "pop in backward what forward pushed, in opposite order");
 }
 
-void WeightGradients::add_product(ParameterGroup& group, const at::Tensor& dy,
-                                  const at::Tensor& x) const {
+void WeightGradients::add_product(const Kernels& kernels, ParameterGroup& group,
+                                  const at::Tensor& dy, const at::Tensor& x,
+                                  const at::Tensor& workspace) const {
   const TraceSpan recorded = span();
-  at::Tensor& sum = group.main_grad;
-  if (x.scalar_type() == sum.scalar_type()) {
-    at::addmm_out(sum, sum, dy.t(), x);
-  } else if (!sum.is_cpu()) {
-    at::addmm_out(sum, sum, dy.t(), x, sum.scalar_type());
-  } else {
-    // CPU GEMMs take one type: 16-bit operands are widened, so that the sum is.
-    at::addmm_out(sum, sum, dy.to(sum.scalar_type()).t(), x.to(sum.scalar_type()));
-  }
+  cloze::add_product(kernels, dy.t(), x, group.main_grad, workspace);
 }
 
 void WeightGradients::ready(ParameterGroup& group) const {

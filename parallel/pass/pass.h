@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/kernels/kernels.h"
 #include "parallel/pass/key_value_cache.h"
 #include "parallel/pass/parameter.h"
 #include "parallel/trace/trace.h"
@@ -60,8 +61,10 @@ class WeightGradients {
   WeightGradients(OnReady on_ready, bool last, Trace* trace = nullptr, TraceDetails details = {})
       : on_ready_(std::move(on_ready)), last_(last), trace_(trace), details_(details) {}
 
-  // main_grad += dy^T x for a weight [out, in]; dy [tokens, out], x [tokens, in].
-  void add_product(ParameterGroup& group, const at::Tensor& dy, const at::Tensor& x) const;
+  // main_grad += dy^T x for a weight [out, in]; dy [tokens, out], x [tokens, in]. For `workspace`
+  // see product.h.
+  void add_product(const Kernels& kernels, ParameterGroup& group, const at::Tensor& dy,
+                   const at::Tensor& x, const at::Tensor& workspace = {}) const;
   // Records that the gradient of a weight is being computed; add_product() does it itself.
   TraceSpan span() const { return {trace_, "weight gradient", details_}; }
   // Says that all gradients of the group have been added for this microbatch.

@@ -50,8 +50,8 @@ TEST(WeightGradientsTest, ProductsAreAddedInTheAccumulatorType) {
     const WeightGradients gradients;
     const at::Tensor dy = at::ones({5, 3}, type);
     const at::Tensor x = at::full({5, 2}, 2.0, type);
-    gradients.add_product(group, dy, x);
-    gradients.add_product(group, dy, x);
+    gradients.add_product(cpu_kernels(), group, dy, x);
+    gradients.add_product(cpu_kernels(), group, dy, x);
     EXPECT_TRUE(at::all(group.main_grad == 20).item<bool>());
   }
 }
@@ -74,7 +74,7 @@ TEST(WeightGradientsTest, EachProductIsASpanOfItsMicrobatch) {
   Trace trace;
   trace.begin();
   const WeightGradients gradients({}, /*last=*/false, &trace, {.stage = 1, .microbatch = 4});
-  gradients.add_product(group, at::ones({5, 3}), at::ones({5, 2}));
+  gradients.add_product(cpu_kernels(), group, at::ones({5, 3}), at::ones({5, 2}));
   trace.end();
   ASSERT_EQ(trace.events().size(), 1U);
   EXPECT_STREQ(trace.events()[0].name, "weight gradient");

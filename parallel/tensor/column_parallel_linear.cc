@@ -4,6 +4,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/pass/dtype_dispatch.h"
+#include "parallel/pass/product.h"
 
 namespace cloze {
 namespace {
@@ -68,7 +69,7 @@ ColumnParallelLinear::ColumnParallelLinear(ParameterTable& table,
       bias_(add_bias_group(table, options_, tp)) {}
 
 at::Tensor ColumnParallelLinear::forward(Pass& /*pass*/, const at::Tensor& x) const {
-  at::Tensor y = at::mm(gather_tokens(x, tp_).wait(), weight_.value.t());
+  at::Tensor y = product(tp_.kernels, gather_tokens(x, tp_).wait(), weight_.value.t());
   if (bias_ != nullptr && !options_.caller_adds_bias) {
     with_type(y.scalar_type(), [&]<typename T>() {
       tp_.kernels.of<T>().add_bias(data_of<T>(y), data_of<const T>(bias_->value), y.size(0),
@@ -82,8 +83,8 @@ at::Tensor ColumnParallelLinear::backward(Pass& pass, const at::Tensor& dy,
                                           const at::Tensor& x) const {
   // Both transfers run behind the GEMMs: the gather behind the first, the sum behind the second.
   TensorInFlight whole = gather_tokens(x, tp_);
-  TensorInFlight dx = reduce_tokens(at::mm(dy, weight_.value), tp_);
-  pass.weight_gradients.add_product(weight_, dy, whole.wait());
+  TensorInFlight dx = reduce_tokens(product(tp_.kernels, dy, weight_.value), tp_);
+  pass.weight_gradients.add_product(tp_.kernels, weight_, dy, whole.wait());
   pass.weight_gradients.ready(weight_);
   if (bias_ != nullptr) {
     with_type(dy.scalar_type(), [&]<typename T>() {

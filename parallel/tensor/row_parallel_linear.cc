@@ -4,6 +4,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/pass/dtype_dispatch.h"
+#include "parallel/pass/product.h"
 
 namespace cloze {
 namespace {
@@ -48,7 +49,7 @@ RowParallelLinear::RowParallelLinear(ParameterTable& table, RowParallelLinearOpt
       bias_(add_bias_group(table, options_, tp)) {}
 
 at::Tensor RowParallelLinear::forward(Pass& /*pass*/, const at::Tensor& x) const {
-  return reduce_tokens(at::mm(x, weight_.value.t()), tp_).wait();
+  return reduce_tokens(product(tp_.kernels, x, weight_.value.t()), tp_).wait();
 }
 
 at::Tensor RowParallelLinear::backward(Pass& pass, const at::Tensor& dy,
@@ -62,9 +63,9 @@ at::Tensor RowParallelLinear::backward(Pass& pass, const at::Tensor& dy,
     pass.weight_gradients.ready(*bias_);
   }
   const at::Tensor whole = gathered.wait();
-  pass.weight_gradients.add_product(weight_, whole, x);
+  pass.weight_gradients.add_product(tp_.kernels, weight_, whole, x);
   pass.weight_gradients.ready(weight_);
-  return at::mm(whole, weight_.value);
+  return product(tp_.kernels, whole, weight_.value);
 }
 
 }  // namespace cloze

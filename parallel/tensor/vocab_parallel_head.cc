@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "parallel/pass/dtype_dispatch.h"
+#include "parallel/pass/product.h"
 
 namespace cloze {
 namespace {
@@ -13,8 +14,12 @@ namespace {
 // Tensors of one chunk, made once for all: of the same size in every step, however many targets it
 // has, so that no step asks the system for memory that another one did not.
 struct Chunk {
-  Chunk(std::int64_t tokens, const at::Tensor& like, std::int64_t vocab, bool wants_gradient)
-      : rows(at::empty({tokens, like.size(1)}, like.options())),
+  Chunk(const Kernels& kernels, std::int64_t tokens, const at::Tensor& like, std::int64_t vocab,
+        bool wants_gradient)
+      : workspace(at::empty({VocabParallelHead::chunk_workspace(kernels, like.scalar_type(), tokens,
+                                                                like.size(1), vocab)},
+                            like.options().dtype(at::kByte))),
+        rows(at::empty({tokens, like.size(1)}, like.options())),
         logits(at::empty({tokens, vocab}, like.options())),
         largest(at::empty({tokens}, sum_options(like))) {
     if (!wants_gradient) return;
@@ -26,6 +31,7 @@ struct Chunk {
     return like.options().dtype(accumulator_of(like.scalar_type()));
   }
 
+  at::Tensor workspace;  // Of each of the products.
   at::Tensor rows, logits, largest;
   at::Tensor drows, weights;  // Without a gradient there are none.
 };
@@ -95,6 +101,14 @@ std::vector<double> TargetLosses::values() const {
   return losses;
 }
 
+std::int64_t VocabParallelHead::chunk_workspace(const Kernels& kernels, at::ScalarType type,
+                                                std::int64_t tokens, std::int64_t hidden,
+                                                std::int64_t vocab) {
+  return std::max({product_workspace(kernels, type, {tokens, vocab, hidden}),
+                   product_workspace(kernels, type, {tokens, hidden, vocab}),
+                   product_workspace(kernels, accumulator_of(type), {vocab, hidden, tokens})});
+}
+
 TargetLosses VocabParallelHead::forward(Pass& pass, const at::Tensor& x, const Targets& targets,
                                         double loss_weight) const {
   const std::int64_t first_id = weight_.members.front().spec.box.offset[0];
@@ -103,8 +117,8 @@ TargetLosses VocabParallelHead::forward(Pass& pass, const at::Tensor& x, const T
   at::Tensor partial = wants_gradient ? at::zeros_like(whole) : at::Tensor();
   const at::Tensor sums = at::empty({2 * whole.size(0)}, Chunk::sum_options(whole));
   {
-    const Chunk chunk(std::min(kChunkTokens, whole.size(0)), whole, weight_.value.size(0),
-                      wants_gradient);
+    const Chunk chunk(tp_.kernels, std::min(kChunkTokens, whole.size(0)), whole,
+                      weight_.value.size(0), wants_gradient);
     // Only tokens with a target need logits: in blank infilling that is one in five or so.
     for (std::int64_t first = 0; first < targets.count; first += kChunkTokens) {
       const std::int64_t n = std::min(kChunkTokens, targets.count - first);
@@ -112,16 +126,16 @@ TargetLosses VocabParallelHead::forward(Pass& pass, const at::Tensor& x, const T
       at::Tensor rows = chunk.rows.narrow(0, 0, n);
       at::Tensor logits = chunk.logits.narrow(0, 0, n);
       at::index_select_out(rows, whole, 0, chunk_places);
-      at::mm_out(logits, rows, weight_.value.t());
+      product_out(tp_.kernels, rows, weight_.value.t(), logits, chunk.workspace);
       with_type(logits.scalar_type(), [&]<typename T>() {
         cross_entropy<T>(chunk, n, first_id, targets.ids + first, loss_weight,
                          sums.narrow(0, 2 * first, 2 * n), tp_);
       });
       if (!wants_gradient) continue;
       at::Tensor drows = chunk.drows.narrow(0, 0, n);
-      at::mm_out(drows, logits, weight_.value);
+      product_out(tp_.kernels, logits, weight_.value, drows, chunk.workspace);
       partial.index_copy_(0, chunk_places, drows);
-      pass.weight_gradients.add_product(weight_, logits, rows);
+      pass.weight_gradients.add_product(tp_.kernels, weight_, logits, rows, chunk.workspace);
     }
   }
   if (wants_gradient) pass.stash.push({reduce_tokens(partial, tp_).wait()});
@@ -135,7 +149,7 @@ at::Tensor VocabParallelHead::backward(Pass& pass) const {
 }
 
 at::Tensor VocabParallelHead::logits(const at::Tensor& x) const {
-  return at::mm(x, weight_.value.t());
+  return product(tp_.kernels, x, weight_.value.t());
 }
 
 }  // namespace cloze

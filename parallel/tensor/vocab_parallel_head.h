@@ -41,6 +41,9 @@ class TargetLosses {
 class VocabParallelHead {
  public:
   static constexpr std::int64_t kChunkTokens = 512;  // Logits of one chunk exist at a time.
+  // Bytes that the products of a chunk of `tokens` work in.
+  static std::int64_t chunk_workspace(const Kernels& kernels, at::ScalarType type,
+                                      std::int64_t tokens, std::int64_t hidden, std::int64_t vocab);
 
   // `weight` is a [vocab / tp, hidden] group cut as vocab_spec says.
   VocabParallelHead(ParameterGroup& weight, TensorParallel tp) : weight_(weight), tp_(tp) {}

@@ -11,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "parallel/base/check.h"
 #include "parallel/pass/caching_allocator.h"
+#include "parallel/pass/product.h"
 #include "tests/benchmark/kernel_cases.h"
 
 namespace cloze {
@@ -174,6 +176,33 @@ void add(const std::string& name, const Call& call, double bytes = 0, double flo
       ->Unit(benchmark::kMicrosecond);
 }
 
+// A layer's three products with a weight [kOut, kHidden], on the tile unit where there is one.
+void add_products() {
+  if (!has_tile_unit()) return;
+  constexpr std::int64_t kOut = 2 * kInner;
+  const at::Tensor x = at::randn({kTokens, kHidden});
+  const at::Tensor dy = at::randn({kTokens, kOut});
+  const at::Tensor weight = at::randn({kOut, kHidden});
+  struct Product {
+    const char* name;
+    at::Tensor a, b;
+  };
+  for (const Product& each :
+       {Product{"product, forward", x, weight.t()}, Product{"product, input gradient", dy, weight},
+        Product{"product, weight gradient", dy.t(), x}}) {
+    const at::Tensor c = at::empty({each.a.size(0), each.b.size(1)});
+    const double flops = 2.0 * kTokens * kHidden * kOut;
+    const auto call = [=, a = each.a, b = each.b](const Kernels& kernels) {
+      at::Tensor out = c;
+      product_out(kernels, a, b, out);
+    };
+    add(
+        str("kernel/", each.name), [=] { call(cpu_kernels_on_tiles()); }, 0, flops);
+    add(
+        str("libtorch/", each.name), [=] { call(cpu_kernels()); }, 0, flops);
+  }
+}
+
 void add_all() {
   constexpr std::int64_t kSize = 1024;
   const at::Tensor a = at::randn({kSize, kSize});
@@ -190,6 +219,7 @@ void add_all() {
     add("kernel/" + kernel.name, kernel.run, kernel.bytes, kernel.flops);
     add("libtorch/" + kernel.name, theirs.at(kernel.name), kernel.bytes, kernel.flops);
   }
+  add_products();
 }
 
 }  // namespace

@@ -193,8 +193,8 @@ TEST_F(JobConfigTest, CheckpointsRecordWhatTheirBitsDependOn) {
   expect_done(train(2, "a", {"run.steps=3"}));
   const Outcome inspected = cloze({"inspect", step_folder("a", 3).string(), "--json"});
   const nlohmann::json numerics = nlohmann::json::parse(inspected.out).at("numerics");
-  for (const char* name :
-       {"program", "libtorch", "mkl", "onednn", "processor", "instruction_set", "MKL_CBWR"}) {
+  for (const char* name : {"program", "libtorch", "mkl", "onednn", "processor", "instruction_set",
+                           "fp32_products", "MKL_CBWR"}) {
     EXPECT_FALSE(numerics.at(name).get<std::string>().empty()) << name;
     EXPECT_EQ(numerics.at(name).get<std::string>().find("on rank"), std::string::npos)
         << "the ranks of one machine do not differ";
@@ -233,6 +233,26 @@ TEST_F(JobConfigTest, OtherNumericsOnResumeAreToldAndJournaled) {
   EXPECT_EQ(count_of(built.err, "warning: numerics: "), 2U) << built.err;
   EXPECT_NE(built.err.find("numerics: program: "), std::string::npos) << built.err;
   EXPECT_NE(built.err.find("COMPATIBLE -> "), std::string::npos) << built.err;
+}
+
+TEST_F(JobConfigTest, TilesWhereThereAreNoneAre64) {
+  for (const int ranks : {0, 2}) {
+    expect_failure(train_with("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F", ranks,
+                              {"precision.fp32_products=tiles"}),
+                   64, {"precision.fp32_products is tiles", "leave it at auto"});
+  }
+}
+
+TEST_F(JobConfigTest, AResumeWithOtherProductsIsAllowedAndTold) {
+  expect_done(train(0, "a", {"run.steps=2"}));
+  const Outcome inspected = cloze({"inspect", step_folder("a", 2).string(), "--json"});
+  const std::string before =
+      nlohmann::json::parse(inspected.out).at("numerics").at("fp32_products");
+  const Outcome resumed = train(0, "a", {"run.steps=3", "precision.fp32_products=library"});
+  expect_done(resumed);
+  EXPECT_EQ(count_of(resumed.err, "fp32_products: tiles -> library; the last bits may differ"),
+            before == "tiles" ? 1U : 0U)
+      << resumed.err;
 }
 
 TEST_F(JobConfigTest, RanksThatDifferAreToldAtTheStart) {

@@ -75,5 +75,43 @@ TEST_P(LayoutsTest, LossAndGradientsAgreeInSinglePrecision) {
                    });
 }
 
+// Products large enough for the tile unit, which is as close to float64 as the library's.
+TEST(TileLayoutsTest, ProductsOnTilesTrainTheSameModelOnEveryLayout) {
+  if (!has_tile_unit()) GTEST_SKIP() << "this processor has no tile unit";
+  config::Run run = small_run(config::Model::glm4, config::Precision::fp32);
+  run.mutable_model()->set_num_hidden_layers(4);
+  run.mutable_model()->set_hidden_size(256);
+  run.mutable_model()->set_intermediate_size(512);
+  run.mutable_model()->set_vocab_size(1003);
+  run.mutable_model()->set_initializer_range(0.02);
+  run.mutable_model()->set_max_position_embeddings(256);
+  run.mutable_data()->set_seq_length(250);
+  run.mutable_batch()->set_micro_size(2);
+  const BatchesOfStep batches = sampled_batches(run);
+  const auto trained = [&](const Degrees& layout, int threads, const Kernels& kernels) {
+    return train_on(run, layout, 2, batches, 1e-3, threads, {}, connect_threads, kernels);
+  };
+  const LayoutOutcome one = trained({}, 1, cpu_kernels_on_tiles());
+  const LayoutOutcome two_threads = trained({}, 2, cpu_kernels_on_tiles());
+  EXPECT_TRUE(same_bits(one.final, two_threads.final));
+  const LayoutOutcome library = trained({}, 1, cpu_kernels());
+  EXPECT_FALSE(same_bits(one.final, library.final)) << "tiles were not used";
+  run.mutable_precision()->set_compute(config::Precision::fp64);
+  const LayoutOutcome exact = trained({}, 1, cpu_kernels());
+  run.mutable_precision()->set_compute(config::Precision::fp32);
+  // No farther from float64 than the library's.
+  EXPECT_LT(relative_difference(one.gradients, exact.gradients),
+            relative_difference(library.gradients, exact.gradients));
+  for (const Degrees& layout :
+       {Degrees{.tensor = 2}, Degrees{.data = 2}, Degrees{.pipeline = 2, .data = 2, .tensor = 2}}) {
+    SCOPED_TRACE(name_of(layout));
+    const LayoutOutcome outcome = trained(layout, 1, cpu_kernels_on_tiles());
+    EXPECT_NEAR(outcome.losses[0], one.losses[0], 1e-6 * one.losses[0]);
+    EXPECT_LT(relative_difference(outcome.gradients, one.gradients), 2e-5);
+  }
+  const LayoutOutcome staged = trained({.pipeline = 2}, 1, cpu_kernels_on_tiles());
+  EXPECT_TRUE(same_bits(staged.final, one.final));
+}
+
 }  // namespace
 }  // namespace cloze

@@ -21,6 +21,7 @@
 #include "trainer/cli/train_arguments.h"
 #include "trainer/config/rules.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/compute_device.h"
 #include "trainer/loop/header.h"
 #include "trainer/model/glm.h"
 
@@ -64,7 +65,8 @@ void print_header(const BenchJob& job, TrainingState& state) {
 }
 
 void run_step(const BenchJob& job) {
-  TrainingState state(job.run, job.groups);
+  TrainingState state(job.run, job.groups, /*trace=*/nullptr,
+                      cpu_device(job.run, *job.groups.world).kernels);
   print_header(job, state);
   print(job, bench_step(state, job.arguments.step));
 }

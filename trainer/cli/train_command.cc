@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/base/check.h"
 #include "parallel/base/join.h"
 #include "parallel/comm/groups.h"
 #include "trainer/cli/agreed_config.h"
@@ -19,6 +20,7 @@
 #include "trainer/config/rules.h"
 #include "trainer/doctor/cores.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/compute_device.h"
 #include "trainer/loop/numerics.h"
 #include "trainer/loop/trainer.h"
 #include "trainer/model/glm.h"
@@ -37,6 +39,15 @@ void require_one_build(Communicator& world, const Numerics& build) {
                [](const std::string& most, const std::string& other) {
                  return text_of(find_changes(unpacked(most), unpacked(other)));
                });
+}
+
+ComputeDevice compute_device(const config::Run& run, const std::optional<GpuJob>& gpus,
+                             Communicator& world) {
+  if (!gpus) return cpu_device(run, world);
+  CLOZE_REQUIRE(run.precision().fp32_products() == config::Precision::auto_, ExitCode::kUsage,
+                "precision.fp32_products chooses between products on a CPU, and the run is on GPUs",
+                "leave it at auto, or train without --device");
+  return gpus->device();
 }
 
 int train(const TrainArguments& arguments) {
@@ -77,8 +88,8 @@ int train(const TrainArguments& arguments) {
                                  .record_folder = run.run().directory()});
     }
     const Groups groups = gpus ? gpus->connect(mesh, replicas) : connect(mesh, session, replicas);
-    const ComputeDevice device = gpus ? gpus->device() : ComputeDevice();
-    if (gpus) numerics.merge(gpus->numerics());
+    const ComputeDevice device = compute_device(run, gpus, world);
+    numerics.merge(gpus ? gpus->numerics() : numerics_of(device));
     Trainer trainer(run, groups, signals,
                     {.resume = resume_of(arguments.resume),
                      .allowed_changes = arguments.allowed_changes,

@@ -91,7 +91,8 @@ std::string rank_list_text(std::vector<int> ranks) {
 
 std::string cpu_text(const CpuInfo& cpu) { return cpu.model.empty() ? "unknown CPU" : cpu.model; }
 
-std::string_view name_of(InstructionSet set) {
+std::string_view name_of(InstructionSet set, bool tiles) {
+  if (tiles) return "AVX-512 and AMX";
   return set == InstructionSet::kAvx512 ? "AVX-512" : "AVX2";
 }
 
@@ -131,16 +132,20 @@ CheckResult check_simd(const CpuInfo& cpu) {
   check.value = std::string(avx512 ? "AVX-512" : "AVX2");
   const std::string noted = joined(cpu.flags, kNoted, /*present=*/true);
   if (!noted.empty()) {
-    check.detail = str("also ", noted, ": LibTorch may use them, our own kernels do not");
+    check.detail = str("also ", noted, ": LibTorch may use them");
   }
   return check;
 }
 
-CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen) {
-  CheckResult check{.name = "cpu.kernels", .value = std::string(name_of(chosen))};
+CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen, bool tiles) {
+  CheckResult check{.name = "cpu.kernels", .value = std::string(name_of(chosen, tiles))};
   const bool avx512 = !cpu.flags.empty() && joined(cpu.flags, kAvx512, false).empty();
   if (avx512 && chosen != InstructionSet::kAvx512) {
     check.detail = "the CPU has AVX-512, but the C library hides it (GLIBC_TUNABLES)";
+  } else if (!tiles && cpu.flags.contains("amx_tile") && cpu.flags.contains("amx_bf16")) {
+    check.detail = "the CPU has AMX, but the system keeps it from this program";
+  } else if (tiles) {
+    check.detail = "AMX multiplies in fp32, see precision.fp32_products";
   }
   return check;
 }

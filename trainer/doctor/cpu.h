@@ -31,7 +31,8 @@ std::string rank_list_text(std::vector<int> ranks);
 
 // The model; "unknown CPU" when it is not told.
 std::string cpu_text(const CpuInfo& cpu);
-std::string_view name_of(InstructionSet set);  // "AVX2", "AVX-512".
+// "AVX2", "AVX-512", "AVX-512 and AMX".
+std::string_view name_of(InstructionSet set, bool tiles);
 
 CheckResult check_cpu_model(const CpuInfo& cpu);
 // `online` of the machine, `allowed` to this process: nothing where it cannot be seen.
@@ -39,6 +40,6 @@ CheckResult check_cpu_cores(const CpuInfo& cpu, const std::optional<std::vector<
                             const std::optional<std::vector<int>>& allowed);
 // What the program was compiled for (x86-64-v3: AVX2, FMA) must be there.
 CheckResult check_simd(const CpuInfo& cpu);
-CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen);
+CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen, bool tiles);
 
 }  // namespace cloze

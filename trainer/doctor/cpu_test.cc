@@ -89,8 +89,12 @@ TEST(CpuTest, Avx512AndWhatLiesBeyondAreNoted) {
 
 TEST(CpuTest, KernelsBelowTheCpuAreExplained) {
   const CpuInfo cpu = parse_cpuinfo(xeon());
-  EXPECT_EQ(check_kernels(cpu, InstructionSet::kAvx512).detail, "");
-  const CheckResult hidden = check_kernels(cpu, InstructionSet::kAvx2);
+  const CheckResult all = check_kernels(cpu, InstructionSet::kAvx512, /*tiles=*/true);
+  EXPECT_EQ(all.value, Value(std::string("AVX-512 and AMX")));
+  const CheckResult kept = check_kernels(cpu, InstructionSet::kAvx512, /*tiles=*/false);
+  EXPECT_EQ(kept.value, Value(std::string("AVX-512")));
+  EXPECT_NE(kept.detail.find("has AMX"), std::string::npos) << kept.detail;
+  const CheckResult hidden = check_kernels(cpu, InstructionSet::kAvx2, /*tiles=*/false);
   EXPECT_EQ(hidden.value, Value(std::string("AVX2")));
   EXPECT_NE(hidden.detail.find("GLIBC_TUNABLES"), std::string::npos);
 }

@@ -4,6 +4,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/system_file.h"
+#include "parallel/kernels/tile_product.h"
 #include "trainer/doctor/cgroup.h"
 #include "trainer/doctor/clock.h"
 #include "trainer/doctor/cpu.h"
@@ -48,7 +49,7 @@ std::vector<CheckResult> check_host(const HostOptions& options) {
       check_cpu_model(cpu),
       check_cpu_cores(cpu, online_cores(), allowed),
       check_simd(cpu),
-      check_kernels(cpu, instruction_set()),
+      check_kernels(cpu, instruction_set(), has_tile_unit()),
       check_memory(meminfo, options.ranks_of_host),
       check_huge_pages(pages ? parse_chosen(*pages) : std::nullopt),
       check_cgroup_memory(limits, total == meminfo.end() ? 0 : total->second),
@@ -76,6 +77,8 @@ std::string host_name() {
   return name;
 }
 
-std::string host_kind() { return str(cpu_text(this_cpu()), ", ", name_of(instruction_set())); }
+std::string host_kind() {
+  return str(cpu_text(this_cpu()), ", ", name_of(instruction_set(), has_tile_unit()));
+}
 
 }  // namespace cloze

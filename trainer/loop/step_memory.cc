@@ -13,7 +13,8 @@ MemoryPlan plan_of(TrainingState& state) {
   const std::int64_t microbatches =
       num_microbatches(run.batch().global_size(), microbatch_options(run, groups));
   return plan_memory(run, groups.mesh.degrees(), groups.at, state.glm().part(), state.table(),
-                     training_schedule(run.parallel(), microbatches));
+                     training_schedule(run.parallel(), microbatches),
+                     state.tensor_parallel().kernels);
 }
 
 std::string memory_text(Communicator& world, const MemoryPlan& plan) {

@@ -28,7 +28,7 @@ std::int64_t padded_tokens(const config::Run& run, const Degrees& degrees) {
 }
 
 StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coordinates& at,
-                       const StagePart& part, at::ScalarType type) {
+                       const StagePart& part, at::ScalarType type, const Kernels& kernels) {
   const config::Model& model = run.model();
   const bool glm2021 = model.family() == config::Model::glm2021;
   const std::int64_t ranks = degrees.tensor;
@@ -36,7 +36,7 @@ StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coo
   const std::int64_t kv_heads = std::max<std::int64_t>(1, model.num_key_value_heads() / ranks);
   const std::int64_t features = model.intermediate_size() / ranks;
   const std::int64_t tokens = padded_tokens(run, degrees);
-  StageSizes sizes;
+  StageSizes sizes{.type = type, .kernels = kernels};
   sizes.sums = ranks > 1;
   sizes.gathers = run.parallel().sequence() && ranks > 1;
   sizes.tokens = tokens;
@@ -233,14 +233,14 @@ MemoryPlan kept_memory(const config::Run& run, const Degrees& degrees, const Par
 }  // namespace
 
 MemoryPlan plan_memory(const config::Run& run, const Degrees& degrees, const Coordinates& at,
-                       const StagePart& part, const ParameterTable& table,
-                       const Schedule& schedule) {
+                       const StagePart& part, const ParameterTable& table, const Schedule& schedule,
+                       const Kernels& kernels) {
   std::vector<BufferReduction> reductions;
   for (const FlatBuffer& buffer : table.buffers()) {
     reductions.emplace_back(buffer, run.parallel().bucket_bytes(), degrees.data, at.data);
   }
   MemoryPlan plan = kept_memory(run, degrees, table, reductions);
-  const StageSizes sizes = stage_sizes(run, degrees, at, part, table.compute_type());
+  const StageSizes sizes = stage_sizes(run, degrees, at, part, table.compute_type(), kernels);
 
   StepTape alone(sizes, schedule, at.pipeline);
   alone.run([](std::int64_t) {});

@@ -27,7 +27,7 @@ struct MemoryPlan {
 // Of the rank at `at`, which has `part` of the model and its parameters in `table`. `schedule` is
 // the step's.
 MemoryPlan plan_memory(const config::Run& run, const Degrees& degrees, const Coordinates& at,
-                       const StagePart& part, const ParameterTable& table,
-                       const Schedule& schedule);
+                       const StagePart& part, const ParameterTable& table, const Schedule& schedule,
+                       const Kernels& kernels);
 
 }  // namespace cloze

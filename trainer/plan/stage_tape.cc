@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "parallel/base/check.h"
+#include "parallel/pass/dtype_dispatch.h"
+#include "parallel/pass/product.h"
 #include "parallel/tensor/vocab_parallel_head.h"
 
 namespace cloze {
@@ -35,11 +37,24 @@ StageTape::Norm StageTape::norm() {
   return made;
 }
 
+Memory StageTape::product(const ProductShape& shape) {
+  Memory made = elements(shape.rows * shape.columns);
+  work(sizes_.type, shape);
+  return made;
+}
+
+void StageTape::work(at::ScalarType type, const ProductShape& shape) {
+  const Memory workspace = tape_.make(product_workspace(sizes_.kernels, type, shape));
+}
+
 // 16-bit operands are widened for the time of the product.
 void StageTape::weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in) {
-  if (!is_narrow()) return;
-  const Memory dy = sums(rows * out);
-  const Memory x = sums(rows * in);
+  Memory dy, x;
+  if (is_narrow()) {
+    dy = sums(rows * out);
+    x = sums(rows * in);
+  }
+  work(accumulator_of(sizes_.type), {.rows = out, .columns = in, .depth = rows});
 }
 
 Memory StageTape::reduced(Memory partial) {
@@ -47,11 +62,17 @@ Memory StageTape::reduced(Memory partial) {
   return sizes_.gathers ? local() : std::move(partial);
 }
 
-Memory StageTape::row_forward() { return reduced(whole(sizes_.hidden)); }
+Memory StageTape::column_forward(std::int64_t out) {
+  return product({.rows = sizes_.tokens, .columns = out, .depth = sizes_.hidden});
+}
+
+Memory StageTape::row_forward(std::int64_t in) {
+  return reduced(product({.rows = sizes_.tokens, .columns = sizes_.hidden, .depth = in}));
+}
 
 Memory StageTape::column_backward(std::int64_t out, const Memory& x) {
   Memory input = gathered(x);
-  const Memory partial = whole(sizes_.hidden);
+  const Memory partial = product({.rows = sizes_.tokens, .columns = sizes_.hidden, .depth = out});
   Memory dx = reduced(partial);
   weight_gradient(sizes_.tokens, out, sizes_.hidden);
   return dx;
@@ -60,29 +81,29 @@ Memory StageTape::column_backward(std::int64_t out, const Memory& x) {
 Memory StageTape::row_backward(std::int64_t in, const Memory& dy) {
   const Memory gradient = gathered(dy);
   weight_gradient(sizes_.tokens, sizes_.hidden, in);
-  return whole(in);
+  return product({.rows = sizes_.tokens, .columns = in, .depth = sizes_.hidden});
 }
 
 Memory StageTape::embedding() { return reduced(whole(sizes_.hidden)); }
 
 Memory StageTape::attention_forward(Stash& stash, const Memory& normed) {
   Memory input = gathered(normed);
-  Memory qkv = whole(sizes_.qkv);
+  Memory qkv = column_forward(sizes_.qkv);
   input.reset();
   Memory out = whole(sizes_.attention);
   Memory lse = sums(sizes_.heads * sizes_.tokens);
   stash.insert(stash.end(), {qkv, out, lse});
-  return row_forward();
+  return row_forward(sizes_.attention);
 }
 
 Memory StageTape::feed_forward(Stash& stash, const Memory& normed) {
   Memory input = gathered(normed);
-  Memory inner = whole(sizes_.inner);
+  Memory inner = column_forward(sizes_.inner);
   input.reset();
   Memory activated = whole(sizes_.activated);
   stash.insert(stash.end(),
                {inner, sizes_.recompute == Recompute::kSelective ? Memory() : activated});
-  return row_forward();
+  return row_forward(sizes_.activated);
 }
 
 Memory StageTape::block_forward_keeping(Stash& stash, const Memory& x) {
@@ -162,7 +183,12 @@ void StageTape::loss_forward(Stash& stash, const Memory& x) {
     const Memory largest = sums(n);
     const Memory drows = elements(n * sizes_.hidden);
     const Memory weights = sums(n);
-    weight_gradient(n, sizes_.vocab, sizes_.hidden);
+    const Memory workspace = tape_.make(VocabParallelHead::chunk_workspace(
+        sizes_.kernels, sizes_.type, n, sizes_.hidden, sizes_.vocab));
+    if (is_narrow()) {
+      const Memory wide_logits = sums(n * sizes_.vocab);
+      const Memory wide_rows = sums(n * sizes_.hidden);
+    }
   }
   stash.push_back(reduced(partial));
   stash.insert(stash.end(), {x, last.mean, last.rstd});

@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "parallel/kernels/kernels.h"
 #include "trainer/model/block.h"
 #include "trainer/plan/allocation_tape.h"
 
@@ -35,6 +36,8 @@ struct StageSizes {
   bool drops_output = false;
   bool drops_embedding = false;
   Recompute recompute = Recompute::kNone;
+  at::ScalarType type = at::kFloat;  // Of the elements; sums are of accumulator_of() it.
+  const Kernels& kernels = cpu_kernels();
 };
 
 class StageTape {
@@ -67,8 +70,12 @@ class StageTape {
     Memory y, rstd, mean;
   };
   Norm norm();
+  // The product of [rows, depth] and [depth, columns], and what it works in.
+  Memory product(const ProductShape& shape);
+  void work(at::ScalarType type, const ProductShape& shape);
   void weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in);
-  Memory row_forward();
+  Memory column_forward(std::int64_t out);
+  Memory row_forward(std::int64_t in);
   Memory column_backward(std::int64_t out, const Memory& x);
   Memory row_backward(std::int64_t in, const Memory& dy);
 

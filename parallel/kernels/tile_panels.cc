@@ -1,0 +1,290 @@
+// Compiled for AVX-512 only: a processor with tiles has it.
+#include "parallel/kernels/tile_panels.h"
+
+#ifdef CLOZE_KERNEL_AVX512
+
+#include <immintrin.h>
+
+#define CLOZE_TILES __attribute__((target("amx-tile,amx-bf16")))
+
+namespace cloze {
+namespace {
+
+constexpr int kTile = 16;                       // Rows of a tile, and 32-bit columns.
+constexpr std::int64_t kTileBytes = 1024;       // 16 rows of 64 bytes.
+constexpr std::int64_t kPart = 2 * kTileBytes;  // From the highest parts to the middle ones.
+
+// As LDTILECFG reads it.
+struct alignas(64) TileConfiguration {
+  std::uint8_t palette;
+  std::uint8_t start_row;
+  std::uint8_t reserved[14];
+  std::uint16_t row_bytes[16];
+  std::uint8_t rows[16];
+};
+
+constexpr TileConfiguration kEightWholeTiles = {.palette = 1,
+                                                .start_row = 0,
+                                                .reserved = {},
+                                                .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                                .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+
+// A number is the sum of its parts, each of which is a bfloat16 in the upper half of an fp32.
+struct Parts {
+  __m512i high, middle, low;
+};
+
+// Dekker's split (A floating-point technique for extending the available precision, 1971): the
+// nearest number of 8 bits, and the exact rest. Three parts hold all 24 bits of a number.
+inline __m512 upper_bits(__m512 x) {
+  const __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(65537.0F));
+  return _mm512_sub_ps(scaled, _mm512_sub_ps(scaled, x));
+}
+
+inline Parts split(__m512 x) {
+  const __m512 high = upper_bits(x);
+  const __m512 rest = _mm512_sub_ps(x, high);
+  const __m512 middle = upper_bits(rest);
+  return {_mm512_castps_si512(high), _mm512_castps_si512(middle),
+          _mm512_castps_si512(_mm512_sub_ps(rest, middle))};
+}
+
+// The first `count` lanes of 16, for any count.
+inline __mmask16 lanes(std::int64_t count) {
+  if (count <= 0) return 0;
+  return count >= kTile ? __mmask16{0xffff} : static_cast<__mmask16>((1U << count) - 1);
+}
+
+// Rows become columns.
+inline void transpose(__m512i* row) {
+  __m512i t[kTile];
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(row[2 * i], row[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(row[2 * i], row[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    row[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    row[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    row[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    row[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(row[i], row[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(row[i], row[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(row[i + 8], row[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(row[i + 8], row[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    row[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    row[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    row[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+    row[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+
+// A tile of each part; a lane is a pair of neighbours in the summed dimension.
+struct TileOfParts {
+  __m512i high[kTile], middle[kTile], low[kTile];
+};
+
+// The upper halves of 32 numbers of one row, in order.
+inline __m512i narrowed(__m512i first, __m512i second) {
+  const __m512i odd =
+      _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                       25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return _mm512_permutex2var_epi16(first, odd, second);
+}
+
+// Lane by lane: the upper half of `second` above that of `first`.
+inline __m512i paired(__m512i first, __m512i second) {
+  constexpr int kMaskedOrThird = 0xEA;  // (a & b) | c
+  return _mm512_ternarylogic_epi32(_mm512_set1_epi32(static_cast<int>(0xffff0000U)), second,
+                                   _mm512_srli_epi32(first, 16), kMaskedOrThird);
+}
+
+// [row][pair]
+inline void read_rows(const float* data, std::int64_t stride, std::int64_t rows, std::int64_t depth,
+                      TileOfParts& tile) {
+  const __mmask16 first = lanes(depth);
+  const __mmask16 second = lanes(depth - kTile);
+  for (int row = 0; row < kTile; ++row) {
+    const bool exists = row < rows;
+    const float* from = data + (exists ? row * stride : 0);
+    const Parts a = split(_mm512_maskz_loadu_ps(exists ? first : __mmask16{0}, from));
+    const Parts b = split(_mm512_maskz_loadu_ps(exists ? second : __mmask16{0}, from + kTile));
+    tile.high[row] = narrowed(a.high, b.high);
+    tile.middle[row] = narrowed(a.middle, b.middle);
+    tile.low[row] = narrowed(a.low, b.low);
+  }
+}
+
+// [pair][row]
+inline void read_columns(const float* data, std::int64_t stride, std::int64_t rows,
+                         std::int64_t depth, TileOfParts& tile) {
+  const __mmask16 mask = lanes(rows);
+  for (int pair = 0; pair < kTile; ++pair) {
+    const std::int64_t k = std::int64_t{2} * pair;
+    const bool has_first = k < depth;
+    const bool has_second = k + 1 < depth;
+    const Parts a = split(_mm512_maskz_loadu_ps(has_first ? mask : __mmask16{0},
+                                                data + (has_first ? k * stride : 0)));
+    const Parts b = split(_mm512_maskz_loadu_ps(has_second ? mask : __mmask16{0},
+                                                data + (has_second ? (k + 1) * stride : 0)));
+    tile.high[pair] = paired(a.high, b.high);
+    tile.middle[pair] = paired(a.middle, b.middle);
+    tile.low[pair] = paired(a.low, b.low);
+  }
+}
+
+inline void write(const __m512i* rows, std::byte* to) {
+  for (int i = 0; i < kTile; ++i) _mm512_store_si512(to + std::int64_t{64} * i, rows[i]);
+}
+
+template <bool kIsLeft, bool kDepthIsContiguous>
+void pack_panel(const PanelSource& source, std::byte* panel) {
+  TileOfParts tile;
+  for (std::int64_t k = 0; k < source.depth; k += kPanelDepth, panel += kPanelStepBytes) {
+    for (std::int64_t half = 0; half < 2; ++half) {
+      const std::int64_t row = kTile * half;
+      if constexpr (kDepthIsContiguous) {
+        const bool exists = row < source.rows;
+        read_rows(source.data + (exists ? row * source.stride : 0) + k, source.stride,
+                  source.rows - row, source.depth - k, tile);
+      } else {
+        const bool exists = row < source.rows;
+        read_columns(source.data + k * source.stride + (exists ? row : 0), source.stride,
+                     source.rows - row, source.depth - k, tile);
+      }
+      // A left tile has a row of the matrix in each of its own, a right one a pair of its columns'
+      // numbers.
+      if constexpr (kIsLeft != kDepthIsContiguous) {
+        transpose(tile.high);
+        transpose(tile.middle);
+        transpose(tile.low);
+      }
+      std::byte* to = panel + kTileBytes * half;
+      write(tile.high, to);
+      write(tile.middle, to + kPart);
+      write(tile.low, to + 2 * kPart);
+    }
+  }
+}
+
+// Of the nine products of parts the six that reach the last bit of fp32, from the smallest on.
+// Tiles 0 to 3 are sums (upper left, upper right, lower left, lower right), 4 and 5 the left
+// factor's, 6 and 7 the right one's; each load waits as little as possible before its use.
+CLOZE_TILES inline void multiply_step(const std::byte* left, const std::byte* right) {
+  constexpr int kRow = 64;
+  // high x low
+  _tile_loadd(4, left, kRow);
+  _tile_loadd(6, right + 2 * kPart, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_loadd(5, left + kTileBytes, kRow);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_loadd(7, right + 2 * kPart + kTileBytes, kRow);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(3, 5, 7);
+  // high x middle
+  _tile_loadd(6, right + kPart, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_loadd(7, right + kPart + kTileBytes, kRow);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(3, 5, 7);
+  // middle x middle
+  _tile_loadd(4, left + kPart, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, left + kPart + kTileBytes, kRow);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+  // middle x high
+  _tile_loadd(6, right, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_loadd(7, right + kTileBytes, kRow);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(3, 5, 7);
+  // low x high
+  _tile_loadd(4, left + 2 * kPart, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, left + 2 * kPart + kTileBytes, kRow);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+  // high x high
+  _tile_loadd(4, left, kRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, left + kTileBytes, kRow);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+CLOZE_TILES inline void store_sums(float* c, std::int64_t stride) {
+  const std::int64_t bytes = stride * static_cast<std::int64_t>(sizeof(float));
+  float* lower = c + kTile * stride;
+  _tile_stored(0, c, bytes);
+  _tile_stored(1, c + kTile, bytes);
+  _tile_stored(2, lower, bytes);
+  _tile_stored(3, lower + kTile, bytes);
+}
+
+// What is in the sums' copy goes where it exists.
+inline void write_product(const float* sums, const PanelProduct& product) {
+  const __mmask16 first = lanes(product.columns);
+  const __mmask16 second = lanes(product.columns - kTile);
+  const std::int64_t rows = product.rows < kPanelRows ? product.rows : kPanelRows;
+  for (std::int64_t row = 0; row < rows; ++row, sums += kPanelRows) {
+    float* c = product.c + row * product.stride;
+    __m512 a = _mm512_load_ps(sums);
+    __m512 b = _mm512_load_ps(sums + kTile);
+    if (product.add) {
+      a = _mm512_add_ps(_mm512_maskz_loadu_ps(first, c), a);
+      b = _mm512_add_ps(_mm512_maskz_loadu_ps(second, c + kTile), b);
+    }
+    _mm512_mask_storeu_ps(c, first, a);
+    _mm512_mask_storeu_ps(c + kTile, second, b);
+  }
+}
+
+}  // namespace
+
+CLOZE_TILES void set_tiles() {
+  // Never on the stack: GCC 12 tells its optimizer that the instruction reads 8 of the 64 bytes.
+  _tile_loadconfig(&kEightWholeTiles);
+}
+
+CLOZE_TILES void release_tiles() { _tile_release(); }
+
+void pack_left_panel(const PanelSource& source, std::byte* panel) {
+  source.depth_is_contiguous ? pack_panel<true, true>(source, panel)
+                             : pack_panel<true, false>(source, panel);
+}
+
+void pack_right_panel(const PanelSource& source, std::byte* panel) {
+  source.depth_is_contiguous ? pack_panel<false, true>(source, panel)
+                             : pack_panel<false, false>(source, panel);
+}
+
+CLOZE_TILES void multiply_panels(const std::byte* left, const std::byte* right, std::int64_t steps,
+                                 const PanelProduct& product) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (std::int64_t step = 0; step < steps; ++step) {
+    multiply_step(left + step * kPanelStepBytes, right + step * kPanelStepBytes);
+  }
+  if (!product.add && product.rows >= kPanelRows && product.columns >= kPanelRows) {
+    store_sums(product.c, product.stride);
+    return;
+  }
+  alignas(64) float sums[kPanelRows * kPanelRows];
+  store_sums(sums, kPanelRows);
+  write_product(sums, product);
+}
+
+}  // namespace cloze
+
+#endif
