@@ -151,7 +151,7 @@ std::map<std::string, std::string> numerics_of_environment() {
   for (const char* name :
        {"MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ATEN_CPU_CAPABILITY",
         "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
-        "DNNL_DEFAULT_FPMATH_MODE", "GLIBC_TUNABLES"}) {
+        "DNNL_DEFAULT_FPMATH_MODE", "GLIBC_TUNABLES", "CUBLAS_WORKSPACE_CONFIG"}) {
     const char* value = environment(name);
     if (value != nullptr) found[name] = value;
   }
@@ -180,12 +180,6 @@ void prepare_gpu_environment() {
     setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
   }
   // NOLINTEND(concurrency-mt-unsafe)
-}
-
-std::map<std::string, std::string> gpu_numerics_of_environment() {
-  const char* workspace = environment("CUBLAS_WORKSPACE_CONFIG");
-  if (workspace == nullptr) return {};
-  return {{"CUBLAS_WORKSPACE_CONFIG", workspace}};
 }
 
 bool nccl_may_share_gpus() {

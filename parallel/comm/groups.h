@@ -85,8 +85,6 @@ void check_mkl_mode(const std::string& mode);
 // Throws Error kUsage when NCCL_COMM_ID is set: it would replace the secret of a job by an address
 // that anybody may join.
 void prepare_gpu_environment();
-// What prepare_gpu_environment() left that changes which bits the libraries of GPUs compute.
-std::map<std::string, std::string> gpu_numerics_of_environment();
 // Whether the user lets NCCL, from 2.30 on, carry tensors between ranks on one GPU
 // (NCCL_MULTI_RANK_GPU_ENABLE).
 bool nccl_may_share_gpus();

@@ -17,7 +17,9 @@ CpuFeatures cpu_features() {
           .avx512bw = CPU_FEATURE_ACTIVE(AVX512BW),
           .avx512cd = CPU_FEATURE_ACTIVE(AVX512CD),
           .avx512dq = CPU_FEATURE_ACTIVE(AVX512DQ),
-          .avx512vl = CPU_FEATURE_ACTIVE(AVX512VL)};
+          .avx512vl = CPU_FEATURE_ACTIVE(AVX512VL),
+          .amx_tile = CPU_FEATURE_ACTIVE(AMX_TILE),
+          .amx_bf16 = CPU_FEATURE_ACTIVE(AMX_BF16)};
 }
 
 InstructionSet choose_instruction_set(const CpuFeatures& features) {

@@ -26,13 +26,15 @@ using CompiledSet = Avx2;
 
 enum class InstructionSet : std::uint8_t { kAvx2, kAvx512 };
 
-// What decides; all five are the x86-64-v4 level.
+// What decides; the first five are the x86-64-v4 level.
 struct CpuFeatures {
   bool avx512f = false;
   bool avx512bw = false;
   bool avx512cd = false;
   bool avx512dq = false;
   bool avx512vl = false;
+  bool amx_tile = false;
+  bool amx_bf16 = false;
 };
 
 // Of this machine, less what GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F and the like take away.

@@ -111,7 +111,8 @@ inline void read_rows(const float* data, std::int64_t stride, std::int64_t rows,
     const bool exists = row < rows;
     const float* from = data + (exists ? row * stride : 0);
     const Parts a = split(_mm512_maskz_loadu_ps(exists ? first : __mmask16{0}, from));
-    const Parts b = split(_mm512_maskz_loadu_ps(exists ? second : __mmask16{0}, from + kTile));
+    const Parts b = split(
+        _mm512_maskz_loadu_ps(exists ? second : __mmask16{0}, from + (second != 0 ? kTile : 0)));
     tile.high[row] = narrowed(a.high, b.high);
     tile.middle[row] = narrowed(a.middle, b.middle);
     tile.low[row] = narrowed(a.low, b.low);
@@ -170,9 +171,10 @@ void pack_panel(const PanelSource& source, std::byte* panel) {
   }
 }
 
-// Of the nine products of parts the six that reach the last bit of fp32, from the smallest on.
-// Tiles 0 to 3 are sums (upper left, upper right, lower left, lower right), 4 and 5 the left
-// factor's, 6 and 7 the right one's; each load waits as little as possible before its use.
+// Of the nine products of parts the six that reach the last bit of fp32, in an order in which each
+// tile that is loaded serves as many as there are registers for. Tiles 0 to 3 are sums (upper left,
+// upper right, lower left, lower right), 4 and 5 the left factor's, 6 and 7 the right one's; each
+// load waits as little as possible before its use.
 CLOZE_TILES inline void multiply_step(const std::byte* left, const std::byte* right) {
   constexpr int kRow = 64;
   // high x low
@@ -237,14 +239,15 @@ inline void write_product(const float* sums, const PanelProduct& product) {
   const std::int64_t rows = product.rows < kPanelRows ? product.rows : kPanelRows;
   for (std::int64_t row = 0; row < rows; ++row, sums += kPanelRows) {
     float* c = product.c + row * product.stride;
+    float* right = c + (second != 0 ? kTile : 0);
     __m512 a = _mm512_load_ps(sums);
     __m512 b = _mm512_load_ps(sums + kTile);
     if (product.add) {
       a = _mm512_add_ps(_mm512_maskz_loadu_ps(first, c), a);
-      b = _mm512_add_ps(_mm512_maskz_loadu_ps(second, c + kTile), b);
+      b = _mm512_add_ps(_mm512_maskz_loadu_ps(second, right), b);
     }
     _mm512_mask_storeu_ps(c, first, a);
-    _mm512_mask_storeu_ps(c + kTile, second, b);
+    _mm512_mask_storeu_ps(right, second, b);
   }
 }
 
@@ -269,6 +272,8 @@ void pack_right_panel(const PanelSource& source, std::byte* panel) {
 
 CLOZE_TILES void multiply_panels(const std::byte* left, const std::byte* right, std::int64_t steps,
                                  const PanelProduct& product) {
+  // GCC 12 does not tell its optimizer that a tile's load reads memory.
+  asm volatile("" ::: "memory");
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);

@@ -5,11 +5,6 @@
 
 #ifndef CLOZE_KERNEL_AVX512
 
-#ifdef __clang__
-// The header below uses C's name, which GCC knows in C++ too.
-#define _Bool bool  // NOLINT(bugprone-reserved-identifier)
-#endif
-#include <sys/platform/x86.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,6 +47,8 @@ struct Order {
     num_groups = ceil_div(own_panels, std::min(most, kMostOwnBytes / panel_bytes));
     own_bytes = std::min(most * panel_bytes, kMostOwnBytes);
   }
+
+  std::int64_t workspace() const { return shared_bytes + threads * own_bytes; }
 
   std::int64_t threads;
   bool shares_rows;     // The shared factor is the left one.
@@ -173,9 +170,11 @@ bool may_use_tiles() {
 }  // namespace
 
 bool has_tile_unit() {
-  static const bool has = instruction_set() == InstructionSet::kAvx512 &&
-                          CPU_FEATURE_ACTIVE(AMX_TILE) && CPU_FEATURE_ACTIVE(AMX_BF16) &&
-                          may_use_tiles();
+  static const bool has = [] {
+    const CpuFeatures features = cpu_features();
+    return choose_instruction_set(features) == InstructionSet::kAvx512 && features.amx_tile &&
+           features.amx_bf16 && may_use_tiles();
+  }();
   return has;
 }
 
@@ -187,14 +186,22 @@ bool fills_tiles(const ProductShape& shape) {
 }
 
 std::int64_t tile_product_workspace(const ProductShape& shape) {
-  const Order order(shape);
-  return order.shared_bytes + order.threads * order.own_bytes;
+  const std::int64_t bytes = Order(shape).workspace();
+  const std::int64_t shared = std::min(shape.rows, shape.columns);
+  if (shared <= kFewRows) return bytes;
+  // A shape of fewer rows has deeper blocks.
+  return std::max(bytes, Order({.rows = kFewRows,
+                                .columns = std::max(shape.rows, shape.columns),
+                                .depth = shape.depth})
+                             .workspace());
 }
 
 void tile_product(const ProductShape& shape, const FloatMatrix& a, const FloatMatrix& b, float* c,
                   std::int64_t c_stride, bool add, void* workspace) {
   CLOZE_CHECK(has_tile_unit(), "a product on tiles that this process has not",
               "ask has_tile_unit() before");
+  CLOZE_CHECK(shape.rows > 0 && shape.columns > 0 && shape.depth > 0,
+              "a product of nothing on tiles", "ask fills_tiles() before");
   TileProduct(shape, a, b, c, c_stride, add, static_cast<std::byte*>(workspace)).run();
 }
 

@@ -5,8 +5,9 @@
 // Computations, 2019). Sums of 256 products start from zero and are then added up, so that the
 // error is below that of a plain fp32 product.
 //
-// Where it differs from IEEE arithmetic: parts below 2^-126 count as zero, which matters for
-// numbers below 2^-102, and numbers of 2^111 and more may give NaN, as infinities do.
+// Where it differs from IEEE arithmetic: parts and sums below 2^-126 count as zero, so that numbers
+// and products below 2^-102 lose low bits, and numbers of 2^112 and more give NaN, as infinities
+// do.
 #pragma once
 
 #include <cstdint>

@@ -170,6 +170,25 @@ TEST_F(TileProductTest, NumbersThatAreNoneShow) {
   }
 }
 
+TEST(TileProductShapeTest, SmallerShapesNeedNoMoreWorkspace) {
+  for (const std::int64_t rows : {40, 1000, 1024, 1025, 1100, 2048, 5000}) {
+    for (const std::int64_t columns : {32, 1024, 1030, 4096, 32000}) {
+      for (const std::int64_t depth : {32, 500, 512, 513, 1024, 3000}) {
+        const std::int64_t bytes = tile_product_workspace({rows, columns, depth});
+        for (const ProductShape& smaller :
+             {ProductShape{rows - 1, columns, depth}, ProductShape{rows, columns - 1, depth},
+              ProductShape{rows, columns, depth - 1}, ProductShape{rows / 2, columns, depth},
+              ProductShape{rows, columns / 2, depth}, ProductShape{rows, columns, depth / 2},
+              ProductShape{std::min<std::int64_t>(rows, 1024), columns, depth}}) {
+          EXPECT_LE(tile_product_workspace(smaller), bytes)
+              << rows << " x " << columns << " x " << depth << " and " << smaller.rows << " x "
+              << smaller.columns << " x " << smaller.depth;
+        }
+      }
+    }
+  }
+}
+
 TEST(TileProductShapeTest, SmallProductsAreTheLibrarys) {
   EXPECT_TRUE(fills_tiles({2048, 512, 512}));
   EXPECT_FALSE(fills_tiles({1, 4096, 4096})) << "one token";

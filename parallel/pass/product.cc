@@ -27,6 +27,10 @@ FloatMatrix matrix_of(const at::Tensor& tensor) {
 
 void multiply_on_tiles(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, bool add,
                        const at::Tensor& workspace) {
+  CLOZE_CHECK(a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat &&
+                  c.scalar_type() == at::kFloat,
+              "a product on tiles of something else than fp32",
+              "give it two fp32 factors and an fp32 result");
   CLOZE_CHECK(c.size(0) == a.size(0) && c.size(1) == b.size(1) && c.stride(1) == 1 &&
                   a.size(1) == b.size(0),
               "a product does not fit its factors", "give it [rows, columns]");

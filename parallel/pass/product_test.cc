@@ -95,6 +95,7 @@ TEST_P(ProductTest, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(product(kernels(), a, b.narrow(0, 0, kDepth - 1)), Error);
   EXPECT_THROW(
       product(kernels(), made(kRows, 2 * kDepth, at::kFloat).slice(1, 0, 2 * kDepth, 2), b), Error);
+  EXPECT_THROW(product(kernels(), a, b.to(at::kBFloat16)), Error);
   at::Tensor c = at::empty({kRows, kColumns}, at::kFloat);
   EXPECT_THROW(product_out(kernels(), a, b, c, at::empty({64}, at::kByte)), Error);
 }

@@ -194,7 +194,7 @@ TEST_F(JobConfigTest, CheckpointsRecordWhatTheirBitsDependOn) {
   const Outcome inspected = cloze({"inspect", step_folder("a", 3).string(), "--json"});
   const nlohmann::json numerics = nlohmann::json::parse(inspected.out).at("numerics");
   for (const char* name : {"program", "libtorch", "mkl", "onednn", "processor", "instruction_set",
-                           "fp32_products", "MKL_CBWR"}) {
+                           "products", "MKL_CBWR"}) {
     EXPECT_FALSE(numerics.at(name).get<std::string>().empty()) << name;
     EXPECT_EQ(numerics.at(name).get<std::string>().find("on rank"), std::string::npos)
         << "the ranks of one machine do not differ";
@@ -237,20 +237,19 @@ TEST_F(JobConfigTest, OtherNumericsOnResumeAreToldAndJournaled) {
 
 TEST_F(JobConfigTest, TilesWhereThereAreNoneAre64) {
   for (const int ranks : {0, 2}) {
-    expect_failure(train_with("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F", ranks,
-                              {"precision.fp32_products=tiles"}),
-                   64, {"precision.fp32_products is tiles", "leave it at auto"});
+    expect_failure(
+        train_with("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F", ranks, {"precision.products=tiles"}),
+        64, {"precision.products is tiles", "leave it at auto"});
   }
 }
 
 TEST_F(JobConfigTest, AResumeWithOtherProductsIsAllowedAndTold) {
   expect_done(train(0, "a", {"run.steps=2"}));
   const Outcome inspected = cloze({"inspect", step_folder("a", 2).string(), "--json"});
-  const std::string before =
-      nlohmann::json::parse(inspected.out).at("numerics").at("fp32_products");
-  const Outcome resumed = train(0, "a", {"run.steps=3", "precision.fp32_products=library"});
+  const std::string before = nlohmann::json::parse(inspected.out).at("numerics").at("products");
+  const Outcome resumed = train(0, "a", {"run.steps=3", "precision.products=library"});
   expect_done(resumed);
-  EXPECT_EQ(count_of(resumed.err, "fp32_products: tiles -> library; the last bits may differ"),
+  EXPECT_EQ(count_of(resumed.err, "products: tiles -> library; the last bits may differ"),
             before == "tiles" ? 1U : 0U)
       << resumed.err;
 }

@@ -90,10 +90,7 @@ Groups GpuJob::connect(const Mesh& mesh, int kv_replicas) {
 std::map<std::string, std::string> GpuJob::numerics() const {
   int version = 0;
   gpu_.cuda().check(gpu_.cuda().runtime_version(&version), "asking for the runtime's version");
-  std::map<std::string, std::string> facts = gpu_numerics_of_environment();
-  facts["gpu"] = gpu_.name();
-  facts["gpu_runtime"] = str(version);
-  return facts;
+  return {{"gpu", gpu_.name()}, {"gpu_runtime", str(version)}};
 }
 
 ComputeDevice GpuJob::device() const {

@@ -41,13 +41,11 @@ void require_one_build(Communicator& world, const Numerics& build) {
                });
 }
 
-ComputeDevice compute_device(const config::Run& run, const std::optional<GpuJob>& gpus,
-                             Communicator& world) {
-  if (!gpus) return cpu_device(run, world);
-  CLOZE_REQUIRE(run.precision().fp32_products() == config::Precision::auto_, ExitCode::kUsage,
-                "precision.fp32_products chooses between products on a CPU, and the run is on GPUs",
+// On GPUs the library of the GPU multiplies.
+void require_products_of_gpus(const config::Run& run) {
+  CLOZE_REQUIRE(run.precision().products() == config::Precision::auto_, ExitCode::kUsage,
+                "precision.products chooses between products on a CPU, and the run is on GPUs",
                 "leave it at auto, or train without --device");
-  return gpus->device();
 }
 
 int train(const TrainArguments& arguments) {
@@ -83,12 +81,13 @@ int train(const TrainArguments& arguments) {
     std::optional<GpuJob> gpus;
     if (gpu) {
       place.phase = "gpu";
+      together(world, [&] { require_products_of_gpus(run); });
       gpus.emplace(*gpu, session, world,
                    GpuJobOptions{.share_gpus = arguments.share_gpus,
                                  .record_folder = run.run().directory()});
     }
     const Groups groups = gpus ? gpus->connect(mesh, replicas) : connect(mesh, session, replicas);
-    const ComputeDevice device = compute_device(run, gpus, world);
+    const ComputeDevice device = gpus ? gpus->device() : cpu_device(run, world);
     numerics.merge(gpus ? gpus->numerics() : numerics_of(device));
     Trainer trainer(run, groups, signals,
                     {.resume = resume_of(arguments.resume),

@@ -62,6 +62,9 @@ std::vector<Pair> all_pairs() {
          {"loss_scale_hysteresis", "3"},
          {"min_loss_scale", "0.5"}});
   }
+  for (const char* on : {"fp32", "bf16", "fp16"}) {
+    add("precision", "compute", "fp64", on, {{"products", "library"}});
+  }
   pairs.push_back({"batch", "ramp_start", "4", "ramp_samples", "0", "64", "ramp_increment", "4"});
   pairs.push_back({"batch", "ramp_increment", "4", "ramp_samples", "0", "64", "ramp_start", "4"});
   return pairs;

@@ -143,9 +143,9 @@ CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen, bool tiles)
   if (avx512 && chosen != InstructionSet::kAvx512) {
     check.detail = "the CPU has AVX-512, but the C library hides it (GLIBC_TUNABLES)";
   } else if (!tiles && cpu.flags.contains("amx_tile") && cpu.flags.contains("amx_bf16")) {
-    check.detail = "the CPU has AMX, but the system keeps it from this program";
+    check.detail = "the CPU has AMX, but the system, or GLIBC_TUNABLES, keeps it from this program";
   } else if (tiles) {
-    check.detail = "AMX multiplies in fp32, see precision.fp32_products";
+    check.detail = "AMX multiplies in fp32, see precision.products";
   }
   return check;
 }

@@ -78,7 +78,7 @@ std::string host_name() {
 }
 
 std::string host_kind() {
-  return str(cpu_text(this_cpu()), ", ", name_of(instruction_set(), has_tile_unit()));
+  return str(cpu_text(this_cpu()), ", ", name_of(instruction_set(), /*tiles=*/false));
 }
 
 }  // namespace cloze

@@ -21,7 +21,7 @@ struct ComputeDevice {
   std::function<std::int64_t()> peak_memory_bytes = &cloze::peak_memory_bytes;
 };
 
-// The CPU, which multiplies as precision.fp32_products says. Called by all ranks. Throws Error
+// The CPU, which multiplies as precision.products says. Called by all ranks. Throws Error
 // kUsage when the run wants tiles and some process has none.
 ComputeDevice cpu_device(const config::Run& run, Communicator& world);
 
