@@ -11,7 +11,7 @@ import tempfile
 from rounds import CONFIG, Worker, cloze, ratio_of_rounds, take_turns
 
 MODES = ["eager", "compile", "products"]
-LIBRARY = "cloze, library"  # Products by the library that PyTorch calls, not on the tile unit.
+TILES = "cloze, tiles"  # Products on the tile unit instead of by the library that PyTorch calls.
 
 
 def settings_of(config):
@@ -38,8 +38,9 @@ def measure(options, config):
         settings.write_text(json.dumps(settings_of(config)))
         workers = {mode: Worker("pytorch_step.py", settings, mode, options.threads,
                                 threads=options.threads) for mode in MODES}
-        measures = {"cloze": ours,
-                    LIBRARY: lambda: ours("--set", "precision.products=library")}
+        measures = {"cloze": ours}
+        if "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
+            measures[TILES] = lambda: ours("--set", "precision.products=tiles")
         for mode, worker in workers.items():
             measures[mode] = lambda worker=worker: worker.ask(options.steps)
         rounds = take_turns(measures, options.rounds)

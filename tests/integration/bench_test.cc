@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "parallel/kernels/tile_product.h"
 #include "tests/integration/training.h"
 
 namespace cloze {
@@ -63,7 +64,7 @@ TEST_F(BenchTest, TheMemoryPlanIsTheHighWater) {
     int ranks;
     Words settings;
   };
-  const std::vector<Case> cases = {
+  std::vector<Case> cases = {
       {0, {"parallel.recompute=none"}},
       {0, {"parallel.recompute=selective"}},
       {0, {"parallel.recompute=full"}},
@@ -84,6 +85,11 @@ TEST_F(BenchTest, TheMemoryPlanIsTheHighWater) {
       {0, glm2021_settings()},
       {2, glm2021_settings() + Words{"parallel.pipeline=2"}},
   };
+  if (has_tile_unit()) {
+    cases.push_back({0, {"precision.products=tiles", "objective.kind=causal"}});
+    cases.push_back({0, {"precision.products=tiles", "precision.compute=bf16"}});
+    cases.push_back({2, {"precision.products=tiles", "parallel.tensor=2"}});
+  }
   for (const Case& example : cases) {
     // So large that blocks of a few bytes do not count.
     const Words sizes = {"model.hidden_size=128", "model.intermediate_size=352",

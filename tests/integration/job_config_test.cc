@@ -6,6 +6,7 @@
 #include <fstream>
 #include <regex>
 
+#include "parallel/kernels/tile_product.h"
 #include "tests/integration/training.h"
 
 namespace cloze {
@@ -239,18 +240,16 @@ TEST_F(JobConfigTest, TilesWhereThereAreNoneAre64) {
   for (const int ranks : {0, 2}) {
     expect_failure(
         train_with("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F", ranks, {"precision.products=tiles"}),
-        64, {"precision.products is tiles", "leave it at auto"});
+        64, {"precision.products is tiles", "leave it at library"});
   }
 }
 
 TEST_F(JobConfigTest, AResumeWithOtherProductsIsAllowedAndTold) {
-  expect_done(train(0, "a", {"run.steps=2"}));
-  const Outcome inspected = cloze({"inspect", step_folder("a", 2).string(), "--json"});
-  const std::string before = nlohmann::json::parse(inspected.out).at("numerics").at("products");
+  if (!has_tile_unit()) GTEST_SKIP() << "this processor has no tile unit";
+  expect_done(train(0, "a", {"run.steps=2", "precision.products=tiles"}));
   const Outcome resumed = train(0, "a", {"run.steps=3", "precision.products=library"});
   expect_done(resumed);
-  EXPECT_EQ(count_of(resumed.err, "products: tiles -> library; the last bits may differ"),
-            before == "tiles" ? 1U : 0U)
+  EXPECT_EQ(count_of(resumed.err, "products: tiles -> library; the last bits may differ"), 1U)
       << resumed.err;
 }
 

@@ -43,9 +43,9 @@ void require_one_build(Communicator& world, const Numerics& build) {
 
 // On GPUs the library of the GPU multiplies.
 void require_products_of_gpus(const config::Run& run) {
-  CLOZE_REQUIRE(run.precision().products() == config::Precision::auto_, ExitCode::kUsage,
-                "precision.products chooses between products on a CPU, and the run is on GPUs",
-                "leave it at auto, or train without --device");
+  CLOZE_REQUIRE(run.precision().products() == config::Precision::library, ExitCode::kUsage,
+                "precision.products is tiles, which are a CPU's, and the run is on GPUs",
+                "leave it at library, or train without --device");
 }
 
 int train(const TrainArguments& arguments) {

@@ -63,7 +63,7 @@ std::vector<Pair> all_pairs() {
          {"min_loss_scale", "0.5"}});
   }
   for (const char* on : {"fp32", "bf16", "fp16"}) {
-    add("precision", "compute", "fp64", on, {{"products", "library"}});
+    add("precision", "compute", "fp64", on, {{"products", "tiles"}});
   }
   pairs.push_back({"batch", "ramp_start", "4", "ramp_samples", "0", "64", "ramp_increment", "4"});
   pairs.push_back({"batch", "ramp_increment", "4", "ramp_samples", "0", "64", "ramp_start", "4"});

@@ -145,7 +145,7 @@ CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen, bool tiles)
   } else if (!tiles && cpu.flags.contains("amx_tile") && cpu.flags.contains("amx_bf16")) {
     check.detail = "the CPU has AMX, but the system, or GLIBC_TUNABLES, keeps it from this program";
   } else if (tiles) {
-    check.detail = "AMX multiplies in fp32, see precision.products";
+    check.detail = "AMX multiplies in fp32 where precision.products is tiles";
   }
   return check;
 }

@@ -6,16 +6,14 @@
 namespace cloze {
 
 ComputeDevice cpu_device(const config::Run& run, Communicator& world) {
-  const config::Precision::Products wanted = run.precision().products();
+  const bool wants_tiles = run.precision().products() == config::Precision::tiles;
   together(world, [&] {
-    CLOZE_REQUIRE(wanted != config::Precision::tiles || has_tile_unit(), ExitCode::kUsage,
+    CLOZE_REQUIRE(!wants_tiles || has_tile_unit(), ExitCode::kUsage,
                   "precision.products is tiles, but this processor has no tile unit for "
                   "bfloat16 (AMX), or the system keeps it from this program",
-                  "leave it at auto, or train on processors that have it");
+                  "leave it at library, or train on processors that have it");
   });
-  const bool on_tiles = wanted != config::Precision::library && has_tile_unit() &&
-                        run.precision().compute() != config::Precision::fp64;
-  return {.kernels = on_tiles ? cpu_kernels_on_tiles() : cpu_kernels()};
+  return {.kernels = wants_tiles ? cpu_kernels_on_tiles() : cpu_kernels()};
 }
 
 std::map<std::string, std::string> numerics_of(const ComputeDevice& device) {
