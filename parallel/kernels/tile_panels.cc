@@ -147,14 +147,13 @@ void pack_panel(const PanelSource& source, std::byte* panel) {
   for (std::int64_t k = 0; k < source.depth; k += kPanelDepth, panel += kPanelStepBytes) {
     for (std::int64_t half = 0; half < 2; ++half) {
       const std::int64_t row = kTile * half;
+      const std::int64_t first = row < source.rows ? row : 0;  // Where none is, none is read.
       if constexpr (kDepthIsContiguous) {
-        const bool exists = row < source.rows;
-        read_rows(source.data + (exists ? row * source.stride : 0) + k, source.stride,
-                  source.rows - row, source.depth - k, tile);
+        read_rows(source.data + first * source.stride + k, source.stride, source.rows - row,
+                  source.depth - k, tile);
       } else {
-        const bool exists = row < source.rows;
-        read_columns(source.data + k * source.stride + (exists ? row : 0), source.stride,
-                     source.rows - row, source.depth - k, tile);
+        read_columns(source.data + k * source.stride + first, source.stride, source.rows - row,
+                     source.depth - k, tile);
       }
       // A left tile has a row of the matrix in each of its own, a right one a pair of its columns'
       // numbers.
@@ -171,56 +170,44 @@ void pack_panel(const PanelSource& source, std::byte* panel) {
   }
 }
 
+// Tiles 0 to 3 are sums (upper left, upper right, lower left, lower right), 4 and 5 the left
+// factor's, 6 and 7 the right one's. Both of a factor's tiles are replaced, each as late as its use
+// allows, and all sums go on.
+constexpr int kTileRow = 64;
+
+CLOZE_TILES inline void multiply_next_left(const std::byte* part) {
+  _tile_loadd(4, part, kTileRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, part + kTileBytes, kTileRow);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+CLOZE_TILES inline void multiply_next_right(const std::byte* part) {
+  _tile_loadd(6, part, kTileRow);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_loadd(7, part + kTileBytes, kTileRow);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
 // Of the nine products of parts the six that reach the last bit of fp32, in an order in which each
-// tile that is loaded serves as many as there are registers for. Tiles 0 to 3 are sums (upper left,
-// upper right, lower left, lower right), 4 and 5 the left factor's, 6 and 7 the right one's; each
-// load waits as little as possible before its use.
+// but the first replaces one factor only.
 CLOZE_TILES inline void multiply_step(const std::byte* left, const std::byte* right) {
-  constexpr int kRow = 64;
-  // high x low
-  _tile_loadd(4, left, kRow);
-  _tile_loadd(6, right + 2 * kPart, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_loadd(5, left + kTileBytes, kRow);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_loadd(7, right + 2 * kPart + kTileBytes, kRow);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(3, 5, 7);
-  // high x middle
-  _tile_loadd(6, right + kPart, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_loadd(7, right + kPart + kTileBytes, kRow);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(3, 5, 7);
-  // middle x middle
-  _tile_loadd(4, left + kPart, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_loadd(5, left + kPart + kTileBytes, kRow);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
-  // middle x high
-  _tile_loadd(6, right, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_loadd(7, right + kTileBytes, kRow);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(3, 5, 7);
-  // low x high
-  _tile_loadd(4, left + 2 * kPart, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_loadd(5, left + 2 * kPart + kTileBytes, kRow);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
-  // high x high
-  _tile_loadd(4, left, kRow);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_loadd(5, left + kTileBytes, kRow);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
+  const std::byte* left_middle = left + kPart;
+  const std::byte* right_middle = right + kPart;
+  const std::byte* left_low = left_middle + kPart;
+  const std::byte* right_low = right_middle + kPart;
+  _tile_loadd(4, left, kTileRow);
+  _tile_loadd(5, left + kTileBytes, kTileRow);
+  multiply_next_right(right_low);     // high x low
+  multiply_next_right(right_middle);  // high x middle
+  multiply_next_left(left_middle);    // middle x middle
+  multiply_next_right(right);         // middle x high
+  multiply_next_left(left_low);       // low x high
+  multiply_next_left(left);           // high x high
 }
 
 CLOZE_TILES inline void store_sums(float* c, std::int64_t stride) {

@@ -47,9 +47,8 @@ void multiply_on_tiles(const at::Tensor& a, const at::Tensor& b, const at::Tenso
 }  // namespace
 
 at::Tensor product(const Kernels& kernels, const at::Tensor& a, const at::Tensor& b) {
-  if (!is_on_tiles(kernels, a.scalar_type(), shape_of(a, b))) return at::mm(a, b);
   at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
-  multiply_on_tiles(a, b, c, /*add=*/false, {});
+  product_out(kernels, a, b, c);
   return c;
 }
 

@@ -9,8 +9,8 @@
 
 namespace cloze {
 
-// Each takes bytes to work in, product_workspace() of them for a shape that is nowhere smaller, or
-// makes them for the call.
+// `workspace` has product_workspace() bytes for a shape that is nowhere smaller; they are made for
+// the call where it is not given.
 
 // a b of a [rows, depth] and b [depth, columns], which may be transposed views.
 at::Tensor product(const Kernels& kernels, const at::Tensor& a, const at::Tensor& b);

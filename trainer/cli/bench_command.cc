@@ -41,6 +41,7 @@ struct BenchArguments {
 struct BenchJob {
   const config::Run& run;
   const Groups& groups;
+  const Kernels& kernels;
   const BenchArguments& arguments;
 };
 
@@ -65,8 +66,7 @@ void print_header(const BenchJob& job, TrainingState& state) {
 }
 
 void run_step(const BenchJob& job) {
-  TrainingState state(job.run, job.groups, /*trace=*/nullptr,
-                      cpu_device(job.run, *job.groups.world).kernels);
+  TrainingState state(job.run, job.groups, /*trace=*/nullptr, job.kernels);
   print_header(job, state);
   print(job, bench_step(state, job.arguments.step));
 }
@@ -83,7 +83,7 @@ void run_data(const BenchJob& job) {
 }
 
 void run_checkpoint(const BenchJob& job) {
-  TrainingState state(job.run, job.groups);
+  TrainingState state(job.run, job.groups, /*trace=*/nullptr, job.kernels);
   print_header(job, state);
   print(job, bench_checkpoint(state, job.arguments.saves));
 }
@@ -100,7 +100,10 @@ int bench(const BenchArguments& arguments, const std::function<void(const BenchJ
     const Mesh mesh(degrees_of(run.parallel(), session.world_size()));
     const Groups groups = connect(mesh, session, kv_replicas(run.model(), mesh.degrees().tensor));
     place.phase = "bench";
-    body({.run = run, .groups = groups, .arguments = arguments});
+    body({.run = run,
+          .groups = groups,
+          .kernels = cpu_device(run, world).kernels,
+          .arguments = arguments});
     return static_cast<int>(ExitCode::kDone);
   });
 }

@@ -91,8 +91,7 @@ std::string rank_list_text(std::vector<int> ranks) {
 
 std::string cpu_text(const CpuInfo& cpu) { return cpu.model.empty() ? "unknown CPU" : cpu.model; }
 
-std::string_view name_of(InstructionSet set, bool tiles) {
-  if (tiles) return "AVX-512 and AMX";
+std::string_view name_of(InstructionSet set) {
   return set == InstructionSet::kAvx512 ? "AVX-512" : "AVX2";
 }
 
@@ -138,7 +137,7 @@ CheckResult check_simd(const CpuInfo& cpu) {
 }
 
 CheckResult check_kernels(const CpuInfo& cpu, InstructionSet chosen, bool tiles) {
-  CheckResult check{.name = "cpu.kernels", .value = std::string(name_of(chosen, tiles))};
+  CheckResult check{.name = "cpu.kernels", .value = str(name_of(chosen), tiles ? " and AMX" : "")};
   const bool avx512 = !cpu.flags.empty() && joined(cpu.flags, kAvx512, false).empty();
   if (avx512 && chosen != InstructionSet::kAvx512) {
     check.detail = "the CPU has AVX-512, but the C library hides it (GLIBC_TUNABLES)";

@@ -31,8 +31,7 @@ std::string rank_list_text(std::vector<int> ranks);
 
 // The model; "unknown CPU" when it is not told.
 std::string cpu_text(const CpuInfo& cpu);
-// "AVX2", "AVX-512", "AVX-512 and AMX".
-std::string_view name_of(InstructionSet set, bool tiles);
+std::string_view name_of(InstructionSet set);  // "AVX2", "AVX-512".
 
 CheckResult check_cpu_model(const CpuInfo& cpu);
 // `online` of the machine, `allowed` to this process: nothing where it cannot be seen.

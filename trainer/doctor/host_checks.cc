@@ -77,8 +77,6 @@ std::string host_name() {
   return name;
 }
 
-std::string host_kind() {
-  return str(cpu_text(this_cpu()), ", ", name_of(instruction_set(), /*tiles=*/false));
-}
+std::string host_kind() { return str(cpu_text(this_cpu()), ", ", name_of(instruction_set())); }
 
 }  // namespace cloze

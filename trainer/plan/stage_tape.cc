@@ -48,12 +48,13 @@ void StageTape::work(at::ScalarType type, const ProductShape& shape) {
 }
 
 // 16-bit operands are widened for the time of the product.
+std::array<Memory, 2> StageTape::widened(std::int64_t rows, std::int64_t out, std::int64_t in) {
+  if (!is_narrow()) return {};
+  return {sums(rows * out), sums(rows * in)};
+}
+
 void StageTape::weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in) {
-  Memory dy, x;
-  if (is_narrow()) {
-    dy = sums(rows * out);
-    x = sums(rows * in);
-  }
+  const std::array<Memory, 2> factors = widened(rows, out, in);
   work(accumulator_of(sizes_.type), {.rows = out, .columns = in, .depth = rows});
 }
 
@@ -185,10 +186,7 @@ void StageTape::loss_forward(Stash& stash, const Memory& x) {
     const Memory weights = sums(n);
     const Memory workspace = tape_.make(VocabParallelHead::chunk_workspace(
         sizes_.kernels, sizes_.type, n, sizes_.hidden, sizes_.vocab));
-    if (is_narrow()) {
-      const Memory wide_logits = sums(n * sizes_.vocab);
-      const Memory wide_rows = sums(n * sizes_.hidden);
-    }
+    const std::array<Memory, 2> factors = widened(n, sizes_.vocab, sizes_.hidden);
   }
   stash.push_back(reduced(partial));
   stash.insert(stash.end(), {x, last.mean, last.rstd});

@@ -3,6 +3,7 @@
 // ranks the buffer that MpiCommunicator keeps. A layer's gradients count as complete at its end.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -73,6 +74,7 @@ class StageTape {
   // The product of [rows, depth] and [depth, columns], and what it works in.
   Memory product(const ProductShape& shape);
   void work(at::ScalarType type, const ProductShape& shape);
+  std::array<Memory, 2> widened(std::int64_t rows, std::int64_t out, std::int64_t in);
   void weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in);
   Memory column_forward(std::int64_t out);
   Memory row_forward(std::int64_t in);
