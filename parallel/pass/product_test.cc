@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -98,6 +100,30 @@ TEST_P(ProductTest, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(product(kernels(), a, b.to(at::kBFloat16)), Error);
   at::Tensor c = at::empty({kRows, kColumns}, at::kFloat);
   EXPECT_THROW(product_out(kernels(), a, b, c, at::empty({64}, at::kByte)), Error);
+}
+
+// Frobenius norms relative to the product's; --gtest_output=json:FILE has them.
+TEST(ProductErrorTest, TilesAreCloserToFloat64ThanTheLibrary) {
+  if (!has_tile_unit()) GTEST_SKIP() << "this processor has no tile unit";
+  at::manual_seed(7);
+  for (const ProductShape& shape : {ProductShape{2048, 2048, 2048}, ProductShape{2048, 2752, 512},
+                                    ProductShape{512, 512, 32000}}) {
+    const at::Tensor a = at::randn({shape.rows, shape.depth}, at::kFloat);
+    const at::Tensor b = at::randn({shape.depth, shape.columns}, at::kFloat);
+    const at::Tensor exact = at::mm(a.to(at::kDouble), b.to(at::kDouble));
+    const auto error_of = [&](const char* what, const Kernels& kernels) {
+      const at::Tensor difference = product(kernels, a, b).to(at::kDouble) - exact;
+      const double error = difference.norm().item<double>() / exact.norm().item<double>();
+      std::ostringstream name;
+      name << what << "_" << shape.rows << "x" << shape.columns << "x" << shape.depth;
+      std::ostringstream value;
+      value << error;
+      testing::Test::RecordProperty(name.str(), value.str());
+      return error;
+    };
+    EXPECT_LT(error_of("tiles", cpu_kernels_on_tiles()), error_of("library", cpu_kernels()))
+        << "depth " << shape.depth;
+  }
 }
 
 }  // namespace
