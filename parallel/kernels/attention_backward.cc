@@ -73,7 +73,7 @@ template <class Set, class T>
       A* at_slopes = tile.slopes + i * kTile + j;
       P scores = load<P>(at_scores);
       if (!tile.whole) scores = masked(scores, j, lo, hi);
-      const P probability = exp(scores - lse);
+      const P probability = exp_or_zero(scores - lse);
       P slope = load<P>(at_slopes);
       P kept = probability;
       if (call.dropout != nullptr) {
@@ -258,9 +258,9 @@ void attention_backward(const AttentionShape& shape, const T* dout, const T* q, 
   const bool shared = size > 0;
   Accumulator<T>* const dk_parts = shared ? workspace : nullptr;
   Accumulator<T>* const dv_parts = shared ? workspace + size / 2 : nullptr;
-  run_parallel(AttentionBackward<T>{shape, dout, q, k, v, out, lse, lo, hi, dropout, limit,
-                                    items.data(), dq, dk, dv, dk_parts, dv_parts},
-               static_cast<std::int64_t>(items.size()), 1);
+  run_parallel_each(AttentionBackward<T>{shape, dout, q, k, v, out, lse, lo, hi, dropout, limit,
+                                         items.data(), dq, dk, dv, dk_parts, dv_parts},
+                    static_cast<std::int64_t>(items.size()));
   if (!shared) return;
   run_parallel(SumHeads<T>{shape, dk_parts, dk}, shape.tokens, 16);
   run_parallel(SumHeads<T>{shape, dv_parts, dv}, shape.tokens, 16);

@@ -69,7 +69,7 @@ template <class Set, class T>
   }
   for (std::int64_t i = tile.count; i < kTile; ++i) shrink[i] = 0;
   for (int j = 0; j < kPacks; ++j) {
-    store(shrink + j * P::kLanes, exp(load<P>(shrink + j * P::kLanes)));
+    store(shrink + j * P::kLanes, exp_or_zero(load<P>(shrink + j * P::kLanes)));
   }
   alignas(64) A factors[kTile];
   for (std::int64_t i = 0; i < tile.count; ++i) {
@@ -81,7 +81,7 @@ template <class Set, class T>
     const P largest(grown[i]);
     P total(0);
     for (int j = 0; j < kPacks; ++j) {
-      const P probability = exp(load<P>(row + j * P::kLanes) - largest);
+      const P probability = exp_or_zero(load<P>(row + j * P::kLanes) - largest);
       total = total + probability;
       store(row + j * P::kLanes, probability);
     }
@@ -211,8 +211,9 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
       shape.kv_tokens > 0
           ? attention_cache_items(shape.kv_tokens, shape.tokens, shape.heads, kForwardQueries)
           : attention_items(attention_segments(lo, hi, shape.tokens), shape.heads, kForwardQueries);
-  run_parallel(AttentionForward<T>{shape, q, k, v, lo, hi, dropout, limit, items.data(), out, lse},
-               static_cast<std::int64_t>(items.size()), 1);
+  run_parallel_each(
+      AttentionForward<T>{shape, q, k, v, lo, hi, dropout, limit, items.data(), out, lse},
+      static_cast<std::int64_t>(items.size()));
 }
 
 #define CLOZE_INSTANTIATE(T)                                                           \

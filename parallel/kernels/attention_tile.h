@@ -10,6 +10,7 @@
 #include "parallel/kernels/attention_plan.h"
 #include "parallel/kernels/elementary.h"
 #include "parallel/kernels/random_run.h"
+#include "parallel/kernels/transpose.h"
 
 namespace cloze {
 
@@ -84,12 +85,20 @@ HeadRows<Accumulator<T>> rows_of_head(const T* from, std::int64_t stride, std::i
 template <class Set, class A>
 [[gnu::noinline]] void transpose_tile(HeadRows<A> rows, std::int64_t count, std::int64_t head_dim,
                                       A factor, A* to) {
-  for (std::int64_t key = 0; key < count; ++key) {
-    const A* from = rows.row(key);
-    for (std::int64_t d = 0; d < head_dim; ++d) to[d * kTile + key] = from[d] * factor;
-  }
-  for (std::int64_t d = 0; d < head_dim; ++d) {
-    for (std::int64_t key = count; key < kTile; ++key) to[d * kTile + key] = 0;
+  using Vector = Register<A, Set>::Floats;
+  constexpr int kLanes = sizeof(Vector) / sizeof(A);
+  for (std::int64_t key = 0; key < kTile; key += kLanes) {
+    for (std::int64_t d = 0; d < head_dim; d += kLanes) {
+      Vector square[kLanes] = {};
+      for (int i = 0; i < kLanes && key + i < count; ++i) {
+        load_register(rows.row(key + i) + d, square[i]);
+        square[i] *= factor;
+      }
+      transpose(square);
+      for (int i = 0; i < kLanes && d + i < head_dim; ++i) {
+        store_register(to + (d + i) * kTile + key, square[i]);
+      }
+    }
   }
 }
 
@@ -126,6 +135,10 @@ template <int kRows, int kPacks, class Set, class A>
   }
 }
 
+// As many sums as the registers hold beside the factors, in packs of one vector (AVX-512) or two.
+template <class Set, int kPacks>
+constexpr int kBlockRows = std::is_same_v<Set, Avx512>&& kPacks < 4 ? 12 : 6;
+
 // A column of blocks, kPacks wide, over all rows. An element is one chain of fused
 // multiply-adds in order of k, whatever block it falls in.
 template <int kPacks, class Set, class A>
@@ -138,7 +151,9 @@ template <int kPacks, class Set, class A>
     return i + size.value;
   };
   std::int64_t i = 0;
-  while (i + 6 <= rows) i = block(std::integral_constant<int, 6>{}, i);
+  constexpr int kRows = kBlockRows<Set, kPacks>;
+  while (i + kRows <= rows) i = block(std::integral_constant<int, kRows>{}, i);
+  if (i + 6 <= rows) i = block(std::integral_constant<int, 6>{}, i);
   if (i + 4 <= rows) i = block(std::integral_constant<int, 4>{}, i);
   if (i + 2 <= rows) i = block(std::integral_constant<int, 2>{}, i);
   if (i < rows) block(std::integral_constant<int, 1>{}, i);
@@ -149,15 +164,16 @@ template <class Set, class A>
 void multiply(Strided<A> a, const A* b, std::int64_t b_row, A* c, std::int64_t c_row,
               std::int64_t rows, std::int64_t columns, std::int64_t depth, bool add) {
   constexpr int kLanes = Pack<A, Set>::kLanes;
-  // As wide as the registers allow: 6 x 4 packs of 32, or 6 x 1 pack (two vectors) of 16.
-  constexpr int kWide = std::is_same_v<Set, Avx512> ? 4 : 1;
   std::int64_t j = 0;
-  for (; j + kWide * kLanes <= columns; j += kWide * kLanes) {
-    multiply_panel<kWide, Set>(a, b + j, b_row, c + j, c_row, rows, depth, add);
+  const auto panel = [&](auto packs) {
+    multiply_panel<packs.value, Set>(a, b + j, b_row, c + j, c_row, rows, depth, add);
+    j += packs.value * kLanes;
+  };
+  if constexpr (std::is_same_v<Set, Avx512>) {
+    while (j + 4 * kLanes <= columns) panel(std::integral_constant<int, 4>{});
+    if (j + 2 * kLanes <= columns) panel(std::integral_constant<int, 2>{});
   }
-  for (; j < columns; j += kLanes) {
-    multiply_panel<1, Set>(a, b + j, b_row, c + j, c_row, rows, depth, add);
-  }
+  while (j < columns) panel(std::integral_constant<int, 1>{});
 }
 
 // Of queries [first, last); an empty interval counts as [0, 0).

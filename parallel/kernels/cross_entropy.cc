@@ -67,8 +67,9 @@ void RowSums<T>::run(std::int64_t first, std::int64_t last) const {
   for (std::int64_t row = first; row < last; ++row) {
     const T* from = logits + row * ld;
     const P largest(max_in[row]);
-    sum_out[row] = sum_of_packs<P>(
-        vocab, [&](std::int64_t i, auto at) { return exp(load<P>(from + i, at) - largest); });
+    sum_out[row] = sum_of_packs<P>(vocab, [&](std::int64_t i, auto at) {
+      return exp_or_zero(load<P>(from + i, at) - largest);
+    });
     const std::int64_t target = targets[row] - first_id;
     const bool here = target >= 0 && target < vocab;
     target_logit[row] = here ? static_cast<A>(from[target]) - max_in[row] : A{0};
@@ -109,11 +110,11 @@ void SoftmaxGradient<T>::run(std::int64_t first, std::int64_t last) const {
     // The target's element is rounded to T once, from its own logit.
     T of_target{};
     if (here) {
-      const P softmax = exp(load<P>(at_row + target, Tail{1}) - largest) * factor;
+      const P softmax = exp_or_zero(load<P>(at_row + target, Tail{1}) - largest) * factor;
       store(&of_target, softmax - P(weight[row]), Tail{1});
     }
     for_each_pack<P>(vocab, [&](std::int64_t i, auto at) {
-      store(at_row + i, exp(load<P>(at_row + i, at) - largest) * factor, at);
+      store(at_row + i, exp_or_zero(load<P>(at_row + i, at) - largest) * factor, at);
     });
     if (here) at_row[target] = of_target;
   }

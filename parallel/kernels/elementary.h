@@ -5,16 +5,19 @@
 
 namespace cloze {
 
-// e^x: below 1 ulp for float and for double (elementary_test.cc measures it). Overflow gives
-// infinity, underflow goes through the subnormals to 0, a NaN stays one.
+// The parts of e^x = power * 2^k: k whole, power between 1/sqrt(2) and sqrt(2).
+template <class P>
+struct ExpParts {
+  P power;
+  P k;
+};
+
 template <class A, class Set>
-[[gnu::always_inline]] inline Pack<A, Set> exp(Pack<A, Set> x) {
+[[gnu::always_inline]] inline ExpParts<Pack<A, Set>> exp_parts(Pack<A, Set> x) {
   using P = Pack<A, Set>;
   constexpr bool kIsFloat = sizeof(A) == 4;
   // x = k ln 2 + r with whole k; adding and taking away 1.5 * 2^mantissa bits rounds to whole.
   const P whole(static_cast<A>(kIsFloat ? 0x1.8p23 : 0x1.8p52));
-  x = min(P(static_cast<A>(kIsFloat ? 89.0 : 710.0)), x);
-  x = max(P(static_cast<A>(kIsFloat ? -104.0 : -746.0)), x);
   const P k = fma(x, P(static_cast<A>(1.4426950408889634)), whole) - whole;
   // ln 2 in two parts; k times the high one is exact enough for k ln 2 to lose nothing.
   const double ln2_high = kIsFloat ? 0.693359375 : 6.93147180369123816490e-01;
@@ -38,10 +41,34 @@ template <class A, class Set>
     series = P(1.0 / kFactorials[0]);
     for (int i = 1; i < 12; ++i) series = fma(series, r, P(1.0 / kFactorials[i]));
   }
-  const P power = fma(series, r * r, r) + P(1);
+  return {.power = fma(series, r * r, r) + P(1), .k = k};
+}
+
+// e^x: below 1 ulp for float and for double (elementary_test.cc measures it). Overflow gives
+// infinity, underflow goes through the subnormals to 0, a NaN stays one.
+template <class A, class Set>
+[[gnu::always_inline]] inline Pack<A, Set> exp(Pack<A, Set> x) {
+  using P = Pack<A, Set>;
+  constexpr bool kIsFloat = sizeof(A) == 4;
+  x = min(P(static_cast<A>(kIsFloat ? 89.0 : 710.0)), x);
+  x = max(P(static_cast<A>(kIsFloat ? -104.0 : -746.0)), x);
+  const auto [power, k] = exp_parts(x);
   // 2^k in two factors, so that results below the smallest normal number round once.
+  const P whole(static_cast<A>(kIsFloat ? 0x1.8p23 : 0x1.8p52));
   const P half = fma(k, P(static_cast<A>(0.5)), whole) - whole;
   return power * power_of_two(half) * power_of_two(k - half);
+}
+
+// e^x of a softmax, whose x is a score less the row's largest: the bits of exp() down to x = -87
+// (double: -708), 0 below it, where the result would be a subnormal number or nearly one. Making
+// one costs the processor some hundred cycles, and every masked score would.
+// x <= 88 (double: 709); a NaN stays one.
+template <class A, class Set>
+[[gnu::always_inline]] inline Pack<A, Set> exp_or_zero(Pack<A, Set> x) {
+  using P = Pack<A, Set>;
+  const P lowest(static_cast<A>(sizeof(A) == 4 ? -87.0 : -708.0));
+  const auto [power, k] = exp_parts(max(lowest, x));
+  return where_less(x, lowest, P(0), power * power_of_two(k));
 }
 
 // 1 / (1 + e^-x).

@@ -21,14 +21,27 @@ double ulps(A actual, long double exact) {
 }
 
 template <class A>
-double worst_exp(A first, A last, int steps) {
+A exp_of(A x) {
   using P = Pack<A, CompiledSet>;
+  A result[P::kLanes];
+  store(result, exp(P(x)));
+  return result[P::kLanes - 1];
+}
+
+template <class A>
+A exp_or_zero_of(A x) {
+  using P = Pack<A, CompiledSet>;
+  A result[P::kLanes];
+  store(result, exp_or_zero(P(x)));
+  return result[P::kLanes - 1];
+}
+
+template <class A>
+double worst_exp(A first, A last, int steps) {
   double worst = 0.0;
   for (int step = 0; step < steps; ++step) {
     const A x = first + (last - first) * static_cast<A>(step) / static_cast<A>(steps);
-    A result[P::kLanes];
-    store(result, exp(P(x)));
-    worst = std::max(worst, ulps(result[0], std::exp(static_cast<long double>(x))));
+    worst = std::max(worst, ulps(exp_of(x), std::exp(static_cast<long double>(x))));
   }
   return worst;
 }
@@ -42,14 +55,6 @@ TEST(ElementaryTest, ExpErrsByLessThanOneUnitInTheLastPlace) {
   EXPECT_LT(worst_exp<double>(-745.0, -708.0, 30'000), 1.0);
 }
 
-template <class A>
-A exp_of(A x) {
-  using P = Pack<A, CompiledSet>;
-  A result[P::kLanes];
-  store(result, exp(P(x)));
-  return result[P::kLanes - 1];
-}
-
 TEST(ElementaryTest, ExpEndsInZeroAndInfinityAndKeepsNans) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(exp_of(0.0F), 1.0F);
@@ -61,6 +66,26 @@ TEST(ElementaryTest, ExpEndsInZeroAndInfinityAndKeepsNans) {
   EXPECT_EQ(exp_of(-static_cast<double>(infinity)), 0.0);
   EXPECT_EQ(exp_of(709.79), static_cast<double>(infinity));
   EXPECT_TRUE(std::isnan(exp_of(static_cast<double>(NAN))));
+}
+
+template <class A>
+void expect_exp_or_zero(A lowest, A highest) {
+  const int steps = 100'000;
+  for (int step = 0; step <= steps; ++step) {
+    const A x = lowest + (highest - lowest) * static_cast<A>(step) / static_cast<A>(steps);
+    ASSERT_EQ(exp_or_zero_of(x), exp_of(x)) << x;
+    ASSERT_GE(exp_or_zero_of(x), std::numeric_limits<A>::min()) << x;
+  }
+  const A infinity = std::numeric_limits<A>::infinity();
+  for (const A below : {std::nextafter(lowest, -infinity), 2 * lowest, A{-1e30F}, -infinity}) {
+    EXPECT_EQ(exp_or_zero_of(below), A{0}) << below;
+  }
+  EXPECT_TRUE(std::isnan(exp_or_zero_of(std::numeric_limits<A>::quiet_NaN())));
+}
+
+TEST(ElementaryTest, ExpOrZeroIsExpWithoutSubnormals) {
+  expect_exp_or_zero(-87.0F, 88.0F);
+  expect_exp_or_zero(-708.0, 709.0);
 }
 
 TEST(ElementaryTest, SigmoidErrsByLessThanThreeUnitsInTheLastPlace) {

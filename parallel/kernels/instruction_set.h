@@ -45,16 +45,27 @@ InstructionSet choose_instruction_set(const CpuFeatures& features);
 // The choice for this machine, made once.
 InstructionSet instruction_set();
 
+// Items [first, last) of `work` on this thread.
+template <class Work>
+void run_items(const Work& work, std::int64_t first, std::int64_t last) {
+  if (instruction_set() == InstructionSet::kAvx512) {
+    work.template run<Avx512>(first, last);
+  } else {
+    work.template run<Avx2>(first, last);
+  }
+}
+
 // Runs items [0, n) of `work` on the threads of this rank, in parts of multiples of `grain`.
 template <class Work>
 void run_parallel(const Work& work, std::int64_t n, std::int64_t grain) {
-  parallel_for(0, n, grain, [&work](std::int64_t first, std::int64_t last) {
-    if (instruction_set() == InstructionSet::kAvx512) {
-      work.template run<Avx512>(first, last);
-    } else {
-      work.template run<Avx2>(first, last);
-    }
-  });
+  parallel_for(0, n, grain,
+               [&work](std::int64_t first, std::int64_t last) { run_items(work, first, last); });
+}
+
+// The same for long items of unequal cost, one after the other to whichever thread is free.
+template <class Work>
+void run_parallel_each(const Work& work, std::int64_t n) {
+  parallel_each(n, [&work](std::int64_t item, int /*thread*/) { run_items(work, item, item + 1); });
 }
 
 // How many items of `bytes` each make a part worth a thread.
