@@ -101,8 +101,9 @@ class Executor {
 
   void run() {
     for (std::size_t i = 0; i < actions_.size(); ++i) {
+      post_receives(i + 1);
       // The receive of the next action, too: it comes in while this one computes.
-      post_receives(i + 2);
+      if (!is_turn(i)) post_receives(i + 2);
       run_one(actions_[i]);
       poll();
     }
@@ -116,6 +117,16 @@ class Executor {
     return is_last_ ? nullptr : &gradients_;
   }
 
+  // Whether a backward follows this forward. Its gradient is asked for only when the activations
+  // have been sent: the neighbour asks for those before it sends the gradient. With one order of
+  // the transfers between two stages, a device that has room for but one of them at a time, of
+  // whichever communicator, still gets on.
+  bool is_turn(std::size_t i) const {
+    return i + 1 < actions_.size() && actions_[i].kind == ActionKind::kForward &&
+           actions_[i + 1].kind == ActionKind::kBackward;
+  }
+
+  // Of the actions before `end`.
   void post_receives(std::size_t end) {
     for (; num_posted_ < std::min(end, actions_.size()); ++num_posted_) {
       if (Inbox* inbox = inbox_of(actions_[num_posted_])) inbox->post(stage_.make_border());

@@ -1,7 +1,8 @@
 // Runs one rank's part of a pipeline schedule: the stage computes, the executor moves tensors.
 //
 // Sends are posted and kept until they are done, receives are posted one action ahead, so that
-// transfers run behind the computation of the action before them.
+// transfers run behind the computation of the action before them; all but those of a backward after
+// a forward, so that two stages post what they exchange in the same order.
 #pragma once
 
 #include <ATen/core/Tensor.h>

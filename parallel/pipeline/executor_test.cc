@@ -137,7 +137,7 @@ TEST(ExecutorTest, TheNextInputIsOnItsWayWhileAnActionComputes) {
 
 TEST(ExecutorTest, SendsAreLetGoBetweenActionsAndNotAtTheEnd) {
   EXPECT_EQ(log_of(gpipe(2, 3), 0),
-            " F0 send F1 send gone receive F2 send gone receive B0 gone receive B1 B2");
+            " F0 send F1 send gone F2 send gone receive receive B0 gone receive B1 B2");
 }
 
 TEST(ExecutorTest, OneStageMovesNothing) {

@@ -20,6 +20,7 @@
 #include "tests/comm/communicator_suite.h"
 #include "tests/support/run_ranks.h"
 #include "tests/support/simulated_gpus.h"
+#include "tests/support/toy_stage.h"
 
 namespace cloze {
 namespace {
@@ -283,6 +284,25 @@ TEST(NcclSessionTest, TransfersThatCrossAreFound) {
     late.wait();
   });
   EXPECT_NE(problem.find("no rank can go on"), std::string::npos) << problem;
+}
+
+TEST(NcclSessionTest, PipelinesNeedRoomForOneTransferAtATime) {
+  for (const int stages : {2, 3, 5}) {
+    for (const int microbatches : {1, 2, 4, 7}) {
+      for (const Schedule& schedule :
+           {gpipe(stages, microbatches), one_f_one_b(stages, microbatches)}) {
+        SCOPED_TRACE(str(stages, " stages, ", microbatches, " microbatches"));
+        const Unpipelined expected = run_unpipelined(stages, microbatches);
+        run_gpu_ranks(stages, {.gpus = {.one_transfer_at_a_time = true}}, [&](GpuRank self) {
+          const auto forward = self.everyone("pipeline_forward");
+          const auto backward = self.everyone("pipeline_backward");
+          ToyStage stage(self.rank, stages);
+          run_schedule(schedule, self.rank, stage, *forward, *backward);
+          EXPECT_EQ(stage.gradient(), expected.gradients[self.rank]);
+        });
+      }
+    }
+  }
 }
 
 TEST(NcclSessionTest, WritingToWhatIsBeingSentIsFound) {

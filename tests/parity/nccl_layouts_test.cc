@@ -55,10 +55,8 @@ TEST_P(NcclLayoutsTest, TrainsTheSameBitsAsOverThreads) {
   const BatchesOfStep batches = sampled_batches(run());
   const Degrees layout = GetParam().layout;
   const LayoutOutcome expected = train_on(run(), layout, kSteps, batches);
-  // The second: a transfer begins only when those before it, of whatever group, are done. Stages
-  // that send each other activations and gradients need room for both.
+  // The second: a transfer begins only when those before it, of whatever group, are done.
   for (const bool one_at_a_time : {false, true}) {
-    if (one_at_a_time && layout.pipeline > 1) continue;
     SCOPED_TRACE(one_at_a_time ? "one transfer at a time" : "freely");
     SimulatedGpus gpus(layout.world(), {.seed = 11, .one_transfer_at_a_time = one_at_a_time});
     const LayoutOutcome outcome =
