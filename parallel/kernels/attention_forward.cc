@@ -74,11 +74,8 @@ template <class Set, class T>
   alignas(64) A factors[kTile];
   for (std::int64_t i = 0; i < tile.count; ++i) {
     A* row = tile.scores + i * kTile;
-    if (grown[i] == -__builtin_inf()) {  // No key seen yet: every score is -infinity.
-      for (int j = 0; j < kPacks; ++j) store(row + j * P::kLanes, P(0));
-      continue;
-    }
-    const P largest(grown[i]);
+    // Where no key is seen yet, every score is -infinity or NaN: the one gives 0, the other shows.
+    const P largest(grown[i] == -__builtin_inf() ? A{0} : grown[i]);
     P total(0);
     for (int j = 0; j < kPacks; ++j) {
       const P probability = exp_or_zero(load<P>(row + j * P::kLanes) - largest);

@@ -135,9 +135,10 @@ template <int kRows, int kPacks, class Set, class A>
   }
 }
 
-// As many sums as the registers hold beside the factors, in packs of one vector (AVX-512) or two.
+// 24 vectors of sums with AVX-512 (12 rows where a row has one pack), 12 with AVX2, where a pack is
+// two: beside the factors there is room for no more.
 template <class Set, int kPacks>
-constexpr int kBlockRows = std::is_same_v<Set, Avx512>&& kPacks < 4 ? 12 : 6;
+constexpr int kBlockRows = std::is_same_v<Set, Avx512> ? 24 / (kPacks > 2 ? kPacks : 2) : 6;
 
 // A column of blocks, kPacks wide, over all rows. An element is one chain of fused
 // multiply-adds in order of k, whatever block it falls in.

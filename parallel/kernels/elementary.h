@@ -5,20 +5,28 @@
 
 namespace cloze {
 
-// The parts of e^x = power * 2^k: k whole, power between 1/sqrt(2) and sqrt(2).
+// The parts of e^x = power * 2^k: k whole, power between 1/sqrt(2) and sqrt(2). The caller bounds
+// x, so that 2^k or its half is a number.
 template <class P>
 struct ExpParts {
   P power;
   P k;
 };
 
+// x * factor, rounded to a whole number: adding and taking away 1.5 * 2^mantissa bits does that.
+template <class A, class Set>
+[[gnu::always_inline]] inline Pack<A, Set> whole_product(Pack<A, Set> x, double factor) {
+  using P = Pack<A, Set>;
+  const P whole(static_cast<A>(sizeof(A) == 4 ? 0x1.8p23 : 0x1.8p52));
+  return fma(x, P(static_cast<A>(factor)), whole) - whole;
+}
+
 template <class A, class Set>
 [[gnu::always_inline]] inline ExpParts<Pack<A, Set>> exp_parts(Pack<A, Set> x) {
   using P = Pack<A, Set>;
   constexpr bool kIsFloat = sizeof(A) == 4;
-  // x = k ln 2 + r with whole k; adding and taking away 1.5 * 2^mantissa bits rounds to whole.
-  const P whole(static_cast<A>(kIsFloat ? 0x1.8p23 : 0x1.8p52));
-  const P k = fma(x, P(static_cast<A>(1.4426950408889634)), whole) - whole;
+  // x = k ln 2 + r with whole k.
+  const P k = whole_product(x, 1.4426950408889634);
   // ln 2 in two parts; k times the high one is exact enough for k ln 2 to lose nothing.
   const double ln2_high = kIsFloat ? 0.693359375 : 6.93147180369123816490e-01;
   const double ln2_low = kIsFloat ? -2.12194440e-4 : 1.90821492927058770002e-10;
@@ -54,15 +62,15 @@ template <class A, class Set>
   x = max(P(static_cast<A>(kIsFloat ? -104.0 : -746.0)), x);
   const auto [power, k] = exp_parts(x);
   // 2^k in two factors, so that results below the smallest normal number round once.
-  const P whole(static_cast<A>(kIsFloat ? 0x1.8p23 : 0x1.8p52));
-  const P half = fma(k, P(static_cast<A>(0.5)), whole) - whole;
+  const P half = whole_product(k, 0.5);
   return power * power_of_two(half) * power_of_two(k - half);
 }
 
-// e^x of a softmax, whose x is a score less the row's largest: the bits of exp() down to x = -87
-// (double: -708), 0 below it, where the result would be a subnormal number or nearly one. Making
-// one costs the processor some hundred cycles, and every masked score would.
-// x <= 88 (double: 709); a NaN stays one.
+// e^x of a softmax, whose x is a score less the row's largest or its log-sum-exp, so at most 0: the
+// bits of exp() down to x = -87 (double: -708), 0 below it, where the result would be a subnormal
+// number or nearly one. Making one costs the processor some hundred cycles, and every masked score
+// would. Right up to x = 88 (double: 709); above, as in lanes beyond a row, it is anything. A NaN
+// stays one.
 template <class A, class Set>
 [[gnu::always_inline]] inline Pack<A, Set> exp_or_zero(Pack<A, Set> x) {
   using P = Pack<A, Set>;

@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+#include "parallel/kernels/transpose.h"
+
 namespace cloze {
 namespace {
 
@@ -20,20 +22,23 @@ double ulps(A actual, long double exact) {
   return static_cast<double>(std::abs(actual - exact) / ulp);
 }
 
-template <class A>
-A exp_of(A x) {
+// Of a pack of x, its last lane.
+template <class A, class Function>
+A last_lane(A x, Function function) {
   using P = Pack<A, CompiledSet>;
   A result[P::kLanes];
-  store(result, exp(P(x)));
+  store(result, function(P(x)));
   return result[P::kLanes - 1];
 }
 
 template <class A>
+A exp_of(A x) {
+  return last_lane(x, [](auto pack) { return exp(pack); });
+}
+
+template <class A>
 A exp_or_zero_of(A x) {
-  using P = Pack<A, CompiledSet>;
-  A result[P::kLanes];
-  store(result, exp_or_zero(P(x)));
-  return result[P::kLanes - 1];
+  return last_lane(x, [](auto pack) { return exp_or_zero(pack); });
 }
 
 template <class A>
@@ -99,6 +104,30 @@ TEST(ElementaryTest, SigmoidErrsByLessThanThreeUnitsInTheLastPlace) {
         std::max(worst, ulps(result[0], 1.0L / (1.0L + std::exp(-static_cast<long double>(x)))));
   }
   EXPECT_LT(worst, 3.0);
+}
+
+template <class A>
+void expect_transposed() {
+  using Vector = Register<A, CompiledSet>::Floats;
+  constexpr int kLanes = sizeof(Vector) / sizeof(A);
+  Vector square[kLanes];
+  for (int row = 0; row < kLanes; ++row) {
+    for (int column = 0; column < kLanes; ++column) {
+      square[row][column] = static_cast<A>(100 * row + column);
+    }
+  }
+  transpose(square);
+  for (int row = 0; row < kLanes; ++row) {
+    for (int column = 0; column < kLanes; ++column) {
+      EXPECT_EQ(square[row][column], static_cast<A>(100 * column + row)) << row << ", " << column;
+    }
+  }
+}
+
+// Of AVX-512's vectors attention's tests tell.
+TEST(TransposeTest, RowsBecomeColumns) {
+  expect_transposed<float>();
+  expect_transposed<double>();
 }
 
 TEST(PackTest, TailsLoadZerosAndStoreNoFurther) {

@@ -4,7 +4,8 @@
 // FMA) and once, with CLOZE_KERNEL_AVX512 defined, for AVX-512. The inner loop of a kernel is a
 // member template `run<Set>` of a plain struct of its arguments; each compilation instantiates it
 // for its own set, so that no symbol exists in two flavours of which the linker would pick one.
-// Public functions are compiled once, in the first compilation, and call run_parallel.
+// Public functions are compiled once, in the first compilation, and call run_parallel or
+// run_parallel_each.
 //
 // Both sets give the same bits: see pack.h.
 #pragma once

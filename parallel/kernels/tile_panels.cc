@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include "parallel/kernels/transpose.h"
+
 #define CLOZE_TILES __attribute__((target("amx-tile,amx-bf16")))
 
 namespace cloze {
@@ -55,37 +57,13 @@ inline __mmask16 lanes(std::int64_t count) {
   return count >= kTile ? __mmask16{0xffff} : static_cast<__mmask16>((1U << count) - 1);
 }
 
-// Rows become columns.
-inline void transpose(__m512i* row) {
-  __m512i t[kTile];
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(row[2 * i], row[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(row[2 * i], row[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    row[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    row[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    row[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    row[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_i32x4(row[i], row[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_i32x4(row[i], row[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_i32x4(row[i + 8], row[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_i32x4(row[i + 8], row[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 4; ++i) {
-    row[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    row[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    row[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-    row[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-  }
-}
-
 // A tile of each part; a lane is a pair of neighbours in the summed dimension.
 struct TileOfParts {
   __m512i high[kTile], middle[kTile], low[kTile];
 };
+
+// Rows become columns.
+inline void turn(__m512i (&tile)[kTile]) { transpose(reinterpret_cast<__v16si(&)[kTile]>(tile)); }
 
 // The upper halves of 32 numbers of one row, in order.
 inline __m512i narrowed(__m512i first, __m512i second) {
@@ -158,9 +136,9 @@ void pack_panel(const PanelSource& source, std::byte* panel) {
       // A left tile has a row of the matrix in each of its own, a right one a pair of its columns'
       // numbers.
       if constexpr (kIsLeft != kDepthIsContiguous) {
-        transpose(tile.high);
-        transpose(tile.middle);
-        transpose(tile.low);
+        turn(tile.high);
+        turn(tile.middle);
+        turn(tile.low);
       }
       std::byte* to = panel + kTileBytes * half;
       write(tile.high, to);
