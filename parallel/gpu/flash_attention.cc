@@ -30,7 +30,6 @@ class Deterministic {
   Deterministic()
       : was_(at::globalContext().deterministicAlgorithms()),
         warned_(at::globalContext().deterministicAlgorithmsWarnOnly()) {
-    at::globalContext().setDeterministicFillUninitializedMemory(false);
     at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   }
   Deterministic(const Deterministic&) = delete;
@@ -141,8 +140,9 @@ class FlashAttention {
     }
     for (const bool is_prefix : {true, false}) {
       const Output part = forward_of(is_prefix ? prefix_part() : suffix_part(), shape_.scale);
-      outputs.index_copy_(0, places(is_prefix), part.out);
-      sums.index_copy_(1, places(is_prefix), part.lse);
+      const at::Tensor rows = places(is_prefix);
+      outputs.index_copy_(0, rows, part.out);
+      sums.index_copy_(1, rows, part.lse);
     }
   }
 
@@ -159,18 +159,18 @@ class FlashAttention {
       to_v.copy_(whole.dv);
       return;
     }
-    const auto of_part = [&](bool is_prefix, const Part& part) {
-      const at::Tensor rows = places(is_prefix);
+    const at::Tensor prefix_rows = places(true);
+    const at::Tensor suffix_rows = places(false);
+    const auto of_part = [&](const Part& part, const at::Tensor& rows) {
       return backward_of(
           part, gradients.index_select(0, rows),
           {output.out.index_select(0, rows), output.lse.index_select(1, rows).contiguous()},
           shape_.scale);
     };
     // The suffixes' queries saw all keys, the prefixes' those of the prefixes.
-    const Gradients suffix = of_part(false, suffix_part());
-    const Gradients prefix = of_part(true, prefix_part());
-    const at::Tensor prefix_rows = places(true);
-    to_q.index_copy_(0, places(false), suffix.dq);
+    const Gradients suffix = of_part(suffix_part(), suffix_rows);
+    const Gradients prefix = of_part(prefix_part(), prefix_rows);
+    to_q.index_copy_(0, suffix_rows, suffix.dq);
     to_q.index_copy_(0, prefix_rows, prefix.dq);
     to_k.copy_(suffix.dk);
     to_v.copy_(suffix.dv);

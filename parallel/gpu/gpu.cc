@@ -60,6 +60,8 @@ void open_torch(const GpuVendor& vendor) {
   context.setAllowTF32CuBLAS(false);
   context.setAllowFP16ReductionCuBLAS(false);
   context.setAllowBF16ReductionCuBLAS(false);
+  // Deterministic algorithms fill no memory that is written before it is read.
+  context.setDeterministicFillUninitializedMemory(false);
 }
 
 const Kernels& open_kernels(const GpuVendor& vendor) {
