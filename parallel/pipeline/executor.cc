@@ -101,9 +101,8 @@ class Executor {
 
   void run() {
     for (std::size_t i = 0; i < actions_.size(); ++i) {
-      post_receives(i + 1);
       // The receive of the next action, too: it comes in while this one computes.
-      if (!is_turn(i)) post_receives(i + 2);
+      post_receives(i + (is_turn(i) ? 1 : 2));
       run_one(actions_[i]);
       poll();
     }

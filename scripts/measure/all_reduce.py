@@ -2,7 +2,7 @@
 
 import statistics
 
-from rounds import CONFIG, ROOT, Worker, cloze, ratio_of_rounds, take_turns
+from rounds import CONFIG, Worker, cloze, ratio_of_rounds, take_turns
 
 RANKS = 2
 CALLS = 20  # Of each size in a round.
@@ -10,12 +10,11 @@ CALLS = 20  # Of each size in a round.
 
 def measure(options, config):
     del config
-    launcher = [ROOT / "scripts" / "mpirun", "-n", str(RANKS)]
     threads = max(1, options.threads // RANKS)
 
     def ours():
         figures = cloze(["bench", "comm", CONFIG, "--set", f"parallel.tensor={RANKS}",
-                         "--rounds", str(CALLS), "--json"], threads, launcher)
+                         "--rounds", str(CALLS), "--json"], threads, RANKS)
         return {call["bytes"]: call["seconds"] for call in figures["calls"]
                 if call["operation"] == "all_reduce"}
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from growth_steps import MODELS, measured, model_settings, settings
-from rounds import CLOZE, CONFIG, ROOT, cloze
+from rounds import CLOZE, CONFIG, ROOT, cloze, launcher
 
 CORPUS = ROOT / "runs" / "corpus"
 COPIES = [1, 4, 16, 64]  # Of the corpus.
@@ -35,11 +35,10 @@ def rows(options):
 
 def first_loss(prefix, folder, ranks=1):
     """Seconds from the command to the first loss."""
-    launcher = [ROOT / "scripts" / "mpirun", "-n", str(ranks)] if ranks > 1 else []
     words = {"run.directory": folder / "run", "run.steps": 1, "data.train": f"[{prefix}]",
              "log.tensorboard": "false", "validation.interval": 0}
     begun = time.perf_counter()
-    process = subprocess.Popen([*launcher, CLOZE, "train", ROOT / "configs" / "tiny.yaml",
+    process = subprocess.Popen([*launcher(ranks), CLOZE, "train", ROOT / "configs" / "tiny.yaml",
                                 *settings(words)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                                env=dict(os.environ, OMP_NUM_THREADS="1"))
     seconds = None

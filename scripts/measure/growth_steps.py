@@ -1,7 +1,7 @@
 """How a training step grows: over the model, the row, the ranks, the microbatches."""
 
 from growth import medians
-from rounds import CONFIG, ROOT, cloze, take_turns
+from rounds import CONFIG, cloze, take_turns
 
 # Layers, hidden size, heads, inner width, vocabulary: 1 to 120 million parameters.
 MODELS = [(4, 128, 2, 344, 1024), (6, 192, 3, 512, 4096), (8, 320, 5, 864, 8192),
@@ -31,9 +31,8 @@ SMALL = {"model.num_hidden_layers": 8, "model.hidden_size": 256, "model.num_atte
 
 
 def bench_step(values, options, ranks, threads):
-    launcher = [ROOT / "scripts" / "mpirun", "-n", str(ranks)] if ranks > 1 else []
     return cloze(["bench", "step", CONFIG, "--steps", str(options.steps), "--json",
-                  *settings(values)], threads, launcher)
+                  *settings(values)], threads, ranks)
 
 
 def step(values, options, ranks=1, threads=None):

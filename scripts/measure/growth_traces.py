@@ -24,7 +24,7 @@ def what(event):
 
 
 def shares_of_ranks(trace):
-    """For each rank, milliseconds a step and the shares of them; `trace` is a trace.json."""
+    """For each rank, seconds a step and the shares of its parts; `trace` is a trace.json."""
     spans = {}
     for event in trace["traceEvents"]:
         if event["ph"] == "X" and event["cat"] in ("compute", "wait"):
@@ -60,8 +60,7 @@ def traces(options):
             run = pathlib.Path(folder) / "run"
             words = two | {"run.directory": run, "run.threads": 1, "run.steps": traced[-1],
                            "log.trace": str(traced), "log.tensorboard": "false"}
-            cloze(["train", CONFIG, *settings(words)], 1,
-                  [ROOT / "scripts" / "mpirun", "-n", str(CORES)])
+            cloze(["train", CONFIG, *settings(words)], 1, CORES)
             trace = json.loads((run / "trace" / "trace.json").read_text(encoding="utf-8"))
         lines.append({"name": name, "points": list(shares_of_ranks(trace))})
         print(f"{name} traced", file=sys.stderr, flush=True)

@@ -38,10 +38,16 @@ class Worker:
         self.process.wait()
 
 
-def cloze(words, threads, launcher=()):
+def launcher(ranks):
+    """The words before a command that runs on `ranks` ranks."""
+    return [ROOT / "scripts" / "mpirun", "-n", str(ranks)] if ranks > 1 else []
+
+
+def cloze(words, threads, ranks=1):
     """What `cloze WORDS` prints, with one line's JSON object where it has --json."""
-    out = subprocess.run([*launcher, CLOZE, *words], check=True, cwd=ROOT, stdout=subprocess.PIPE,
-                         text=True, env=dict(os.environ, OMP_NUM_THREADS=str(threads))).stdout
+    out = subprocess.run([*launcher(ranks), CLOZE, *words], check=True, cwd=ROOT,
+                         stdout=subprocess.PIPE, text=True,
+                         env=dict(os.environ, OMP_NUM_THREADS=str(threads))).stdout
     return json.loads(out.splitlines()[-1]) if "--json" in words else out
 
 
