@@ -8,21 +8,14 @@
 #include <cstring>
 
 #include "parallel/base/check.h"
+#include "parallel/pass/device_writer.h"
 
 namespace cloze {
-namespace {
-
-at::Tensor pinned(std::int64_t bytes) {
-  return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
-}
-
-}  // namespace
-
 DeviceReader::DeviceReader(at::Device device, std::int64_t chunk)
     : chunk_(chunk),
       stream_(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device)),
-      buffers_{{{pinned(chunk), c10::Event(device.type())},
-                {pinned(chunk), c10::Event(device.type())}}} {}
+      buffers_{{{DeviceWriter::staging(chunk), c10::Event(device.type())},
+                {DeviceWriter::staging(chunk), c10::Event(device.type())}}} {}
 
 void DeviceReader::fetch(const at::Tensor& tensor, std::int64_t first) {
   Buffer& buffer = buffers_[next_];

@@ -106,7 +106,8 @@ Kept kept_by_a_forward(config::Run run, config::Parallel::Recompute recompute) {
   const BatchesOfStep batches = sampled_batches(run);
   Kept kept;
   on_layout(run, {}, [&](TrainingState& state) {
-    const Microbatch microbatch(batches(run, {}, {}, 0).front());
+    const std::vector<Batch> of_step = batches(run, {}, {}, 0);
+    const Microbatch microbatch(of_step.front());
     Pass pass;
     state.glm().forward(pass, microbatch, {});
     kept = {.bytes = pass.stash.bytes(), .tokens = microbatch.num_tokens()};

@@ -52,6 +52,28 @@ void collect_gradients(TrainingState& state, GlobalCollector& collector) {
 
 }  // namespace
 
+void collect_state(TrainingState& state, GlobalCollector& collector) {
+  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
+    const UpdateShard& shard = state.reducer().shards()[i];
+    const AdamWState& moments = state.optimizer().states()[i];
+    for (const OwnedRows& rows : shard.owned) {
+      const Box box = rows.box();
+      const auto part = [&](const at::Tensor& flat) {
+        return flat.narrow(0, rows.shard_offset, rows.elements).view(box.shape);
+      };
+      const std::string& name = rows.parameter->spec.name;
+      collector.add(name, box, part(moments.master));
+      collector.add("exp_avg." + name, box, part(moments.exp_avg));
+      collector.add("exp_avg_sq." + name, box, part(moments.exp_avg_sq));
+    }
+  }
+  for (const ParameterGroup& group : state.table().groups()) {  // Copies of a tied table too.
+    for (const Parameter& member : group.members) {
+      collector.add("value." + member.spec.name, member.spec.box, member.value);
+    }
+  }
+}
+
 void set_values(TrainingState& state, const GlobalTensors& weights) {
   for (const ParameterGroup& group : state.table().groups()) {
     for (const Parameter& member : group.members) {
@@ -64,8 +86,9 @@ void set_values(TrainingState& state, const GlobalTensors& weights) {
   state.optimizer().reset_masters();
 }
 
-void GlobalCollector::add(const std::string& name, const Box& box, const at::Tensor& part) {
+void GlobalCollector::add(const std::string& name, const Box& box, const at::Tensor& of_device) {
   if (box.elements() == 0) return;
+  const at::Tensor part = of_device.cpu();
   if (!tensors_.contains(name)) {
     tensors_[name] = at::zeros(box.global, part.options());
     given_[name] = at::zeros(box.global, at::kByte);
@@ -88,14 +111,16 @@ GlobalTensors GlobalCollector::finish() const {
 }
 
 void on_layout(config::Run run, const Degrees& layout,
-               const std::function<void(TrainingState&)>& body) {
+               const std::function<void(TrainingState&)>& body, const Connect& connect,
+               const Kernels& kernels) {
   run.mutable_parallel()->set_tensor(layout.tensor);
   run.mutable_parallel()->set_pipeline(layout.pipeline);
   const Mesh mesh(layout);
   run_ranks(layout.world(), [&](LocalWorld& world, int rank) {
-    const Groups groups = connect_local(mesh, world, rank, kv_replicas(run.model(), layout.tensor));
-    TrainingState state(run, groups);
-    body(state);
+    connect(mesh, world, rank, kv_replicas(run.model(), layout.tensor), [&](const Groups& groups) {
+      TrainingState state(run, groups, /*trace=*/nullptr, kernels);
+      body(state);
+    });
   });
 }
 

@@ -63,7 +63,8 @@ config::Run small_run(config::Model::Family family, config::Precision::Compute c
 
 // Calls body(state) on every rank of a layout, with the model built and initialised.
 void on_layout(config::Run run, const Degrees& layout,
-               const std::function<void(TrainingState&)>& body);
+               const std::function<void(TrainingState&)>& body,
+               const Connect& connect = connect_threads, const Kernels& kernels = cpu_kernels());
 
 // Fills a rank's values from whole tensors.
 void set_values(TrainingState& state, const GlobalTensors& weights);
@@ -72,7 +73,7 @@ void set_values(TrainingState& state, const GlobalTensors& weights);
 class GlobalCollector {
  public:
   // Not for several threads at once.
-  void add(const std::string& name, const Box& box, const at::Tensor& part);
+  void add(const std::string& name, const Box& box, const at::Tensor& of_device);
   // Checks that every element was given.
   GlobalTensors finish() const;
 
@@ -80,6 +81,9 @@ class GlobalCollector {
   GlobalTensors tensors_;
   GlobalTensors given_;  // 1 where an element was given.
 };
+
+// Masters, moments and the values that the model computes with.
+void collect_state(TrainingState& state, GlobalCollector& collector);
 
 // The largest absolute difference over its tensor's largest magnitude, over all tensors.
 double relative_difference(const GlobalTensors& a, const GlobalTensors& b);

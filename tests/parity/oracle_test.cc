@@ -132,13 +132,12 @@ BatchesOfStep golden_batches(const Golden& golden) {
 // A stage whose last one keeps logits instead of losses.
 class LogitsStage : public Stage {
  public:
-  LogitsStage(TrainingState& state, std::vector<Batch> batches) : state_(state) {
-    for (Batch& batch : batches) microbatches_.emplace_back(std::move(batch));
-  }
+  LogitsStage(TrainingState& state, std::vector<Batch> batches)
+      : state_(state), batches_(std::move(batches)) {}
 
   std::vector<at::Tensor> make_border() override {
     const std::int64_t tokens =
-        state_.tensor_parallel().local_tokens(microbatches_.front().num_tokens());
+        state_.tensor_parallel().local_tokens(batches_.front().num_tokens());
     return {at::empty({tokens, state_.run().model().hidden_size()}, state_.compute_type())};
   }
 
@@ -146,7 +145,7 @@ class LogitsStage : public Stage {
     Pass pass;
     pass.stash = Stash(/*keeps=*/false);
     const Glm& glm = state_.glm();
-    at::Tensor x = glm.forward(pass, microbatches_[static_cast<std::size_t>(microbatch)],
+    at::Tensor x = glm.forward(pass, Microbatch(batches_[static_cast<std::size_t>(microbatch)]),
                                input.empty() ? at::Tensor() : input.front());
     if (!glm.part().last) return {x};
     logits_.push_back(glm.logits(x));
@@ -159,7 +158,7 @@ class LogitsStage : public Stage {
 
  private:
   TrainingState& state_;
-  std::vector<Microbatch> microbatches_;
+  const std::vector<Batch> batches_;
   std::vector<at::Tensor> logits_;
 };
 

@@ -33,29 +33,6 @@ INSTANTIATE_TEST_SUITE_P(Families, ReshardTest,
                          testing::Values(config::Model::glm4, config::Model::glm2021),
                          [](const auto& info) { return config::Model::Family_Name(info.param); });
 
-// Masters, moments and the values that the model computes with.
-void collect(TrainingState& state, GlobalCollector& collector) {
-  for (std::size_t i = 0; i < state.reducer().shards().size(); ++i) {
-    const UpdateShard& shard = state.reducer().shards()[i];
-    const AdamWState& moments = state.optimizer().states()[i];
-    for (const OwnedRows& rows : shard.owned) {
-      const Box box = rows.box();
-      const auto part = [&](const at::Tensor& flat) {
-        return flat.narrow(0, rows.shard_offset, rows.elements).view(box.shape);
-      };
-      const std::string& name = rows.parameter->spec.name;
-      collector.add(name, box, part(moments.master));
-      collector.add("exp_avg." + name, box, part(moments.exp_avg));
-      collector.add("exp_avg_sq." + name, box, part(moments.exp_avg_sq));
-    }
-  }
-  for (const ParameterGroup& group : state.table().groups()) {  // Copies of a tied table too.
-    for (const Parameter& member : group.members) {
-      collector.add("value." + member.spec.name, member.spec.box, member.value);
-    }
-  }
-}
-
 Progress progress_of(std::int64_t step) {
   Progress progress;
   progress.step = step;
@@ -77,7 +54,7 @@ TEST_P(ReshardTest, AllPairsOfLayoutsKeepEveryBit) {
     }
     save_checkpoint(state, progress_of(2), {}, root_ / "origin");
     GlobalCollector collector;
-    collect(state, collector);
+    collect_state(state, collector);
     expected = collector.finish();
   });
   // Every layout loads it and saves it as its own.
@@ -101,7 +78,7 @@ TEST_P(ReshardTest, AllPairsOfLayoutsKeepEveryBit) {
         EXPECT_EQ(progress.consumed_rows, 16);
         EXPECT_EQ(state.optimizer().num_updates(), 2);
         const std::scoped_lock lock(mutex);
-        collect(state, collector);
+        collect_state(state, collector);
       });
       EXPECT_TRUE(same_bits(expected, collector.finish()));
       ++pairs;

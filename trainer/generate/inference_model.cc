@@ -25,8 +25,8 @@ InferenceModel::InferenceModel(const config::Model& model, const WeightSource& w
   }
 }
 
-at::Tensor InferenceModel::forward(Batch batch, KeyValueCache* cache) const {
-  const Microbatch microbatch(std::move(batch));
+at::Tensor InferenceModel::forward(const Batch& batch, KeyValueCache* cache) const {
+  const Microbatch microbatch(batch);
   Pass pass;
   pass.stash = Stash(/*keeps=*/false);
   pass.training = false;

@@ -26,7 +26,7 @@ class InferenceModel {
 
   // The last block's output, [tokens, hidden]. With a cache the tokens follow those in it, the
   // batch's intervals count its rows, and it takes them. All ranks call it together.
-  at::Tensor forward(Batch batch, KeyValueCache* cache) const;
+  at::Tensor forward(const Batch& batch, KeyValueCache* cache) const;
 
   // hidden [n, hidden] -> logits [n, vocab] on rank 0; undefined on the others.
   at::Tensor logits(const at::Tensor& hidden) const;

@@ -13,6 +13,7 @@
 #include "parallel/trace/trace.h"
 #include "trainer/export/open_model.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/staged_rows.h"
 
 namespace cloze {
 namespace {
@@ -53,13 +54,15 @@ Piece piece_of(const NamedTensor& named, const OwnedRows& rows,
   return piece;
 }
 
-void read_piece(const WeightSource& source, const NamedTensor& named, const OwnedRows& rows) {
+void read_piece(const WeightSource& source, const NamedTensor& named, const OwnedRows& rows,
+                const DeviceWriter* writer) {
   const at::Tensor elements = elements_of(named.tensor, rows);
-  const at::Tensor host =
-      elements.is_cpu() ? elements : at::empty_like(elements, at::TensorOptions(at::kCPU));
-  source.read(std::string(named.prefix) + rows.parameter->spec.name, rows.box(),
-              dtype_of(host.scalar_type()), host.mutable_data_ptr());
-  if (!elements.is_cpu()) elements.copy_(host);
+  const std::string name = std::string(named.prefix) + rows.parameter->spec.name;
+  if (writer == nullptr) {
+    source.read(name, rows.box(), dtype_of(elements.scalar_type()), elements.mutable_data_ptr());
+  } else {
+    read_staged(source, name, rows.box(), elements, *writer);
+  }
 }
 
 checkpoint::State state_message(TrainingState& state, const Progress& progress,
@@ -98,7 +101,7 @@ void read_rows(TrainingState& state, const WeightSource& source, bool moments) {
     for (const NamedTensor& named : tensors_of(state.optimizer().states()[i])) {
       if (!moments && !named.prefix.empty()) continue;
       for (const OwnedRows& rows : shard.owned) {
-        read_piece(source, named, rows);
+        read_piece(source, named, rows, state.writer());
       }
     }
   }

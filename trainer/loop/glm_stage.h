@@ -32,11 +32,14 @@ class GlmStage : public Stage {
 
  private:
   Pass make_pass(int microbatch);
+  // Made when it is asked for first, or brought along while the device computes the one before.
+  const Microbatch& microbatch(std::size_t index);
 
   TrainingState& state_;
   const Mode mode_;
   const double loss_weight_;
-  std::vector<Microbatch> microbatches_;
+  const std::vector<Batch> batches_;
+  std::vector<std::optional<Microbatch>> microbatches_;  // Those that something still reads.
   std::vector<std::optional<Pass>> passes_;  // Of the microbatches between forward and backward.
   std::vector<std::optional<TargetLosses>> losses_;  // By microbatch, on the last stage.
 };

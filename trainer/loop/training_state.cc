@@ -52,7 +52,9 @@ TrainingState::TrainingState(const config::Run& run, const Groups& groups, Trace
                 .kernels = kernels},
                *groups.data, *groups.tensor, *groups.kv_replicas),
       optimizer_(run.optimizer(), reducer_.shards(), kernels),
-      scaler_(run.precision()) {}
+      scaler_(run.precision()) {
+  if (!device().is_cpu()) writer_.emplace(device());
+}
 
 void TrainingState::sum_tied_uses() {
   ParameterGroup* embedding = glm_.tied_embedding();

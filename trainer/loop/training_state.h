@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "configs/schema/run.pb.h"
 #include "parallel/comm/groups.h"
 #include "parallel/data_parallel/gradient_reducer.h"
+#include "parallel/pass/device_writer.h"
 #include "parallel/pass/parameter.h"
 #include "parallel/trace/trace.h"
 #include "trainer/model/glm.h"
@@ -35,6 +37,8 @@ class TrainingState {
   at::ScalarType compute_type() const { return table_.compute_type(); }
   at::Device device() const { return tp_.group.device(); }  // That holds all of it.
   TensorParallel tensor_parallel() const { return tp_; }
+  // Brings batches and weights to the device; null on the CPU.
+  const DeviceWriter* writer() const { return writer_ ? &*writer_ : nullptr; }
 
   // Adds the head's gradient of a tied table to the embedding's, on the stage that owns it, and
   // lets the sum over data ranks begin. After the last microbatch of a step.
@@ -55,6 +59,7 @@ class TrainingState {
   GradientReducer reducer_;
   AdamW optimizer_;
   LossScaler scaler_;
+  std::optional<DeviceWriter> writer_;
 };
 
 // The element type of a run's activations and weights.

@@ -36,7 +36,7 @@ AttentionSamples counted(const SampleLayout& layout) {
 
 }  // namespace
 
-Microbatch::Microbatch(Batch rows, std::optional<at::Device> device) : batch_(std::move(rows)) {
+Microbatch::Microbatch(const Batch& batch, const DeviceWriter* writer) : batch_(batch) {
   const std::int64_t tokens = batch_.num_tokens();
   ordinals_.resize(static_cast<std::size_t>(tokens));
   index_in_row_.resize(static_cast<std::size_t>(tokens));
@@ -50,8 +50,8 @@ Microbatch::Microbatch(Batch rows, std::optional<at::Device> device) : batch_(st
     target_ids_.push_back(batch_.targets[token]);
   }
   targets_.count = static_cast<std::int64_t>(target_ids_.size());
-  if (device) {
-    copy_to(*device);
+  if (writer != nullptr) {
+    copy_with(*writer);
   } else {
     read_in_place();
   }
@@ -71,7 +71,7 @@ void Microbatch::read_in_place() {
 }
 
 // The widest numbers first, so that all are aligned. Arrays that a batch does not have stay null.
-void Microbatch::copy_to(at::Device device) {
+void Microbatch::copy_with(const DeviceWriter& writer) {
   const std::optional<SampleLayout> found = sample_layout(batch_);
   const SampleLayout samples = found.value_or(SampleLayout());
   AttentionSamples attention = counted(samples);
@@ -94,10 +94,7 @@ void Microbatch::copy_to(at::Device device) {
   const std::size_t wide_bytes = bytes_of(ordinals_) + target_bytes;
   std::size_t bytes = wide_bytes;
   for (const auto& [values, place] : narrow) bytes += bytes_of(*values);
-  // Pinned, so that the copy needs no other one.
-  const at::Tensor host =
-      at::empty({static_cast<std::int64_t>(bytes)},
-                at::TensorOptions().dtype(at::kByte).pinned_memory(!device.is_cpu()));
+  const at::Tensor host = DeviceWriter::staging(static_cast<std::int64_t>(bytes));
   auto* to = static_cast<std::byte*>(host.mutable_data_ptr());
   const auto append = [&](const auto& values) {
     if (!values.empty()) std::memcpy(to, values.data(), bytes_of(values));
@@ -106,7 +103,7 @@ void Microbatch::copy_to(at::Device device) {
   append(target_tokens_);
   append(ordinals_);
   for (const auto& [values, place] : narrow) append(*values);
-  copy_ = host.to(device, /*non_blocking=*/true, /*copy=*/true);
+  copy_ = writer.bring(host);
   targets_.tokens = copy_.narrow(0, 0, static_cast<std::int64_t>(target_bytes)).view(at::kLong);
   const auto* const from = static_cast<const std::byte*>(copy_.const_data_ptr());
   arrays_.ordinals = reinterpret_cast<const std::int64_t*>(from + target_bytes);

@@ -10,6 +10,7 @@
 
 #include "data/batch.h"
 #include "parallel/kernels/attention.h"
+#include "parallel/pass/device_writer.h"
 #include "parallel/tensor/vocab_parallel_head.h"
 
 namespace cloze {
@@ -29,9 +30,10 @@ struct TokenArrays {
 
 class Microbatch {
  public:
-  // Without `device` kernels read the batch where it is; with one, a copy on it, made in one
-  // transfer.
-  explicit Microbatch(Batch rows, std::optional<at::Device> device = std::nullopt);
+  // `batch` lives longer. Without `writer` kernels read it where it is; with one, a copy on the
+  // writer's device, made in one transfer.
+  explicit Microbatch(const Batch& batch, const DeviceWriter* writer = nullptr);
+  explicit Microbatch(Batch&& batch) = delete;
   Microbatch(Microbatch&&) = default;
   Microbatch& operator=(Microbatch&&) = delete;
 
@@ -46,9 +48,9 @@ class Microbatch {
 
  private:
   void read_in_place();
-  void copy_to(at::Device device);
+  void copy_with(const DeviceWriter& writer);
 
-  Batch batch_;
+  const Batch& batch_;
   std::vector<std::int64_t> ordinals_;      // [tokens]
   std::vector<std::int32_t> index_in_row_;  // [tokens]
   std::vector<std::int64_t> target_tokens_;
