@@ -47,8 +47,9 @@ NcclCall& NcclCalls::begin(const std::string& group, const char* name, std::int6
 }
 
 void NcclCalls::queue(NcclCall& call, CudaStream stream) {
-  const std::scoped_lock lock(mutex_);
+  // Without the lock: where the device is behind, this waits for it, and who watches must not.
   cuda_.check(cuda_.event_record(call.event, stream), "recording an event");
+  const std::scoped_lock lock(mutex_);
   call.queued = NcclCall::Clock::now();
   call.is_queued = true;
 }

@@ -26,12 +26,16 @@ struct NcclPending final : Work::Pending {
   void wait() override {
     session.check_alive();
     const NcclDevice& device = session.device();
-    device.cuda.check(device.cuda.stream_wait_event(device.compute_stream(), call.event, 0),
-                      "waiting for a collective");
+    session.guarded([&] {
+      device.cuda.check(device.cuda.stream_wait_event(device.compute_stream(), call.event, 0),
+                        "waiting for a collective");
+    });
   }
   bool test() override {
     session.check_alive();
-    return session.calls().poll(call);
+    bool is_done = false;
+    session.guarded([&] { is_done = session.calls().poll(call); });
+    return is_done;
   }
 
   NcclSession& session;
@@ -64,24 +68,30 @@ Work NcclCommunicator::start(const char* call, std::int64_t bytes, std::vector<a
   NcclCall& started = session_.calls().begin(name(), call, num_calls_++, bytes);
   // Holds the tensors from here on: when something fails, what is queued may still write to them.
   Work work(std::make_unique<NcclPending>(session_, started), std::move(tensors));
-  device.cuda.check(device.cuda.event_record(ready_, device.compute_stream()),
-                    "recording an event");
-  device.cuda.check(device.cuda.stream_wait_event(stream_, ready_, 0), "ordering streams");
-  queue_operations();
-  session_.calls().queue(started, stream_);
+  session_.guarded([&] {
+    device.cuda.check(device.cuda.event_record(ready_, device.compute_stream()),
+                      "recording an event");
+    device.cuda.check(device.cuda.stream_wait_event(stream_, ready_, 0), "ordering streams");
+    queue_operations();
+    session_.calls().queue(started, stream_);
+  });
   return work;
 }
 
 void NcclCommunicator::together(const std::function<void()>& queue_operations) {
   const NcclLibrary& nccl = session_.device().nccl;
-  call([&] { return nccl.group_start(); });
-  try {
-    queue_operations();
-  } catch (...) {
-    nccl.group_end();  // Whatever it says: the first error is the one to tell.
-    throw;
+  {
+    // To its end: no communicator of an open group may be taken away.
+    const NcclSession::Inside inside(session_);
+    call([&] { return nccl.group_start(); });
+    try {
+      queue_operations();
+    } catch (...) {
+      nccl.group_end();  // Whatever it says: the first error is the one to tell.
+      throw;
+    }
+    call([&] { return nccl.group_end(); });
   }
-  call([&] { return nccl.group_end(); });
   // Nothing may be called on the group before NCCL has taken this in.
   session_.settle(comm_, name());
 }

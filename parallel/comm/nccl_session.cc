@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <future>
 #include <map>
+#include <thread>
 #include <utility>
 
 #include "parallel/base/check.h"
@@ -35,33 +37,29 @@ at::Tensor gather_bytes(Communicator& host, const void* data, std::size_t bytes)
 
 }  // namespace
 
+NcclSession::Busy::Busy(const NcclSession& session) : session_(session) {
+  ++session_.busy_depth_;
+  session_.busy_since_ = NcclCall::Clock::now();
+}
+
+NcclSession::Busy::~Busy() {
+  // It has returned, so what it is part of goes on.
+  session_.busy_since_ =
+      --session_.busy_depth_ > 0 ? NcclCall::Clock::now() : NcclCall::Clock::time_point();
+}
+
 NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options options)
     : device_(device), options_(std::move(options)), rank_(host.rank()), calls_(device.cuda) {
   agree_on_versions(host);
   if (!options_.share_gpus) refuse_shared_gpus(host);
-  if (host.size() > 1) {
-    NcclUniqueId id{};
-    if (host.rank() == 0) {
-      call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
-    }
-    const at::Tensor shared = bytes_tensor(&id, sizeof id);
-    host.broadcast(shared, 0).wait();
-    std::memcpy(&id, shared.const_data_ptr(), sizeof id);
-    NcclConfig config = config_for("world");
-    const std::string what = str("joining NCCL's world of ", host.size(), " ranks");
-    call(nullptr, what, [&] {
-      return device_.nccl.comm_init_rank(&world_, host.size(), id, host.rank(), &config);
-    });
-    comms_.push_back(world_);
-    settle(world_, what);
-  }
+  if (host.size() > 1) join_world(host);
   watcher_ = std::jthread([this](const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
+    // A thread that does not choose would make itself at home on the first GPU.
+    device_.cuda.set_device(device_.ordinal);
+    std::unique_lock lock(watch_mutex_);
     while (
         !ended_.wait_for(lock, stop, options_.watch_every, [&] { return stop.stop_requested(); })) {
-      lock.unlock();
       watch();
-      lock.lock();
     }
   });
 }
@@ -69,7 +67,28 @@ NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options o
 NcclSession::~NcclSession() {
   watcher_ = {};
   if (world_ != nullptr) end(world_, nullptr);
-  for (NcclComm comm : comms_) device_.nccl.comm_abort(comm);  // Never given to anybody.
+  if (!comms_.empty()) abort_all();  // Never given to anybody.
+}
+
+void NcclSession::join_world(Communicator& host) {
+  NcclUniqueId id{};
+  if (host.rank() == 0) {
+    call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
+  }
+  const at::Tensor shared = bytes_tensor(&id, sizeof id);
+  host.broadcast(shared, 0).wait();
+  std::memcpy(&id, shared.const_data_ptr(), sizeof id);
+  NcclConfig config = config_for("world");
+  const std::string what = str("joining NCCL's world of ", host.size(), " ranks");
+  guarded([&] {
+    call(nullptr, what, [&] {
+      const NcclResult result =
+          device_.nccl.comm_init_rank(&world_, host.size(), id, host.rank(), &config);
+      if (world_ != nullptr) comms_.push_back(world_);
+      return result;
+    });
+    settle(world_, what);
+  });
 }
 
 void NcclSession::agree_on_versions(Communicator& host) const {
@@ -108,26 +127,34 @@ std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
   check_alive();
   const int rank = rank_among(members, rank_, name);
   const int size = static_cast<int>(members.size());
+  std::unique_ptr<Communicator> group;
+  guarded([&] {
+    NcclComm comm = world_ == nullptr ? nullptr : split(name, rank, members);
+    CudaStream stream = size > 1 ? make_stream(urgent) : nullptr;
+    group = std::make_unique<NcclCommunicator>(name, rank, size, *this, comm, stream);
+  });
+  // NCCL connects ranks when they first talk: a network that does not carry is found here.
+  if (size > 1) group->barrier();
+  return group;
+}
+
+NcclComm NcclSession::split(const std::string& name, int rank, const std::vector<int>& members) {
   NcclComm comm = nullptr;
-  if (world_ != nullptr) {
-    // The groups of one split are disjoint, so the smallest world rank names a group.
-    const int color = size > 1 ? *std::ranges::min_element(members) : kNcclNoColor;
-    NcclConfig config = config_for(name);
-    const std::string what = str("making the group ", name, " of ", size, " ranks");
-    call(world_, what,
-         [&] { return device_.nccl.comm_split(world_, color, rank, &comm, &config); });
-    settle(world_, what);
-    if (size > 1) {
-      CLOZE_CHECK(comm != nullptr, str(what, ": NCCL made none"), "report this");
-      {
-        const std::scoped_lock lock(mutex_);
-        comms_.push_back(comm);
-      }
-      settle(comm, what);
-    }
-  }
-  CudaStream stream = size > 1 ? make_stream(urgent) : nullptr;
-  return std::make_unique<NcclCommunicator>(name, rank, size, *this, comm, stream);
+  const std::size_t size = members.size();
+  // The groups of one split are disjoint, so the smallest world rank names a group.
+  const int color = size > 1 ? *std::ranges::min_element(members) : kNcclNoColor;
+  NcclConfig config = config_for(name);
+  const std::string what = str("making the group ", name, " of ", size, " ranks");
+  call(world_, what, [&] {
+    const NcclResult result = device_.nccl.comm_split(world_, color, rank, &comm, &config);
+    if (comm != nullptr) comms_.push_back(comm);
+    return result;
+  });
+  settle(world_, what);
+  if (size == 1) return nullptr;
+  CLOZE_CHECK(comm != nullptr, str(what, ": NCCL made none"), "report this");
+  settle(comm, what);
+  return comm;
 }
 
 NcclConfig NcclSession::config_for(const std::string& name) {
@@ -151,12 +178,11 @@ CudaStream NcclSession::make_stream(bool urgent) const {
 }
 
 void NcclSession::check_alive() const {
-  if (!has_failed_.load(std::memory_order_acquire)) return;
-  const std::scoped_lock lock(mutex_);
-  throw_failure();
+  if (has_failed_.load(std::memory_order_acquire)) throw_failure();
 }
 
 void NcclSession::throw_failure() const {
+  const std::scoped_lock lock(failure_mutex_);
   if (failure_) throw Error(*failure_);
 }
 
@@ -199,67 +225,98 @@ void NcclSession::settle(NcclComm comm, const std::string& what) const {
       what);
 }
 
-void NcclSession::wait_on_host(NcclCall& call) const {
-  wait_until([&] { return calls_.poll(call); }, str(call.group, ".", call.name));
-}
-
 void NcclSession::watch() {
   if (has_failed_) return;
   std::string problem;
   try {
-    {
-      const std::scoped_lock lock(mutex_);
-      for (NcclComm comm : comms_) {
-        NcclResult state = kNcclSuccess;
-        const NcclResult asked = device_.nccl.comm_get_async_error(comm, &state);
-        for (const NcclResult result : {asked, state}) {
-          if (result == kNcclSuccess || result == kNcclInProgress || !problem.empty()) continue;
-          problem = str("NCCL says '", device_.nccl.error_string(result), "'");
-        }
-      }
-    }
-    if (const auto overdue = calls_.find_overdue(options_.deadline); overdue && problem.empty()) {
-      problem = *overdue;
-    }
+    problem = find_problem();
   } catch (const Error& error) {
     problem = error.problem();
   }
-  if (!problem.empty()) fail_all(problem);
+  if (problem.empty()) return;
+  fail_all(Error(ExitCode::kTransient, str("rank ", rank_, ": ", problem), kFixPeer));
 }
 
-void NcclSession::fail_all(const std::string& what) {
-  const Error error(ExitCode::kTransient, str("rank ", rank_, ": ", what), kFixPeer);
-  const std::string calls = calls_.json(rank_);
+std::string NcclSession::find_problem() {
+  // While the rank is in NCCL, the next look will ask.
+  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
+    for (NcclComm comm : comms_) {
+      NcclResult state = kNcclSuccess;
+      const NcclResult asked = device_.nccl.comm_get_async_error(comm, &state);
+      for (const NcclResult result : {asked, state}) {
+        if (result == kNcclSuccess || result == kNcclInProgress) continue;
+        return str("NCCL says '", device_.nccl.error_string(result), "'");
+      }
+    }
+  }
+  if (const auto overdue = calls_.find_overdue(options_.deadline)) return *overdue;
+  const NcclCall::Clock::time_point since = busy_since_;
+  const auto busy = NcclCall::Clock::now() - since;
+  if (since != NcclCall::Clock::time_point() && busy > options_.deadline) {
+    return str("a call of NCCL or of the device has not returned for ",
+               std::chrono::duration_cast<std::chrono::seconds>(busy).count(), " s");
+  }
+  return "";
+}
+
+void NcclSession::fail_all(const Error& error) {
+  // Others are of the config or of the program: who catches them knows what to say.
+  if (error.code() != ExitCode::kTransient) return;
   {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(failure_mutex_);
+    if (failure_) return;
     failure_ = error;
     has_failed_.store(true, std::memory_order_release);
-    // All of them: the kernel of one that is left would hold the device.
-    for (NcclComm comm : comms_) device_.nccl.comm_abort(comm);
-    comms_.clear();
   }
-  if (options_.on_failure) options_.on_failure(error, calls);
+  // Told first: what comes after may hang.
+  if (options_.on_failure) options_.on_failure(error, calls_.json(rank_));
+  abort_all();
+  if (options_.after_abort) options_.after_abort(error);
+}
+
+// All of them: the kernel of one that is left would hold the device. On a thread that nobody waits
+// for longer than the deadline, and that owns what it needs.
+void NcclSession::abort_all() {
+  std::vector<NcclComm> comms;
+  {
+    const std::unique_lock lock(mutex_, options_.abort_deadline);
+    if (!lock) return;  // The rank's thread does not come back from NCCL.
+    comms = std::exchange(comms_, {});
+  }
+  if (comms.empty()) return;
+  std::promise<void> ended;
+  const std::future<void> is_ended = ended.get_future();
+  std::thread([comms, ended = std::move(ended), nccl = device_.nccl, cuda = device_.cuda,
+               ordinal = device_.ordinal]() mutable {
+    cuda.set_device(ordinal);
+    for (NcclComm comm : comms) nccl.comm_abort(comm);
+    ended.set_value();
+  }).detach();
+  is_ended.wait_for(options_.abort_deadline);
 }
 
 void NcclSession::end(NcclComm comm, CudaStream stream) noexcept {
   const bool in_order = std::uncaught_exceptions() == 0 && !has_failed_;
-  bool is_ours = false;  // Not aborted yet.
-  {
-    const std::scoped_lock lock(mutex_);
-    is_ours = std::erase(comms_, comm) > 0;
-    if (is_ours && !in_order) device_.nccl.comm_abort(comm);
-  }
-  if (is_ours && in_order) {
+  if (in_order) {
     try {
-      const std::string what = "ending a group";
-      call(comm, what, [&] { return device_.nccl.comm_finalize(comm); });
-      settle(comm, what);
-      device_.nccl.comm_destroy(comm);
+      guarded([&] { finalize(comm); });
     } catch (const std::exception&) {
-      device_.nccl.comm_abort(comm);
+      // Told by whoever found it.
     }
+  } else {
+    abort_all();  // The rank is about to end.
   }
   if (stream != nullptr) device_.cuda.stream_destroy(stream);
+}
+
+void NcclSession::finalize(NcclComm comm) {
+  const std::string what = "ending a group";
+  call(comm, what, [&] { return device_.nccl.comm_finalize(comm); });
+  settle(comm, what);
+  const Inside inside(*this);
+  throw_failure();
+  std::erase(comms_, comm);
+  check(device_.nccl.comm_destroy(comm), nullptr, what);
 }
 
 }  // namespace cloze

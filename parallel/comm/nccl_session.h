@@ -35,6 +35,7 @@ using DeviceReduction =
 struct NcclDevice {
   const CudaRuntime& cuda;  // Both tables outlive the session.
   const NcclLibrary& nccl;
+  int ordinal;                                 // The GPU, as set_device numbers it.
   at::Device tensors;                          // Where tensors of a call must be.
   CudaUuid uuid;                               // Its identity; two ranks with one are refused.
   std::function<CudaStream()> compute_stream;  // The one on which the rank computes now.
@@ -49,9 +50,14 @@ class NcclSession {
     std::chrono::milliseconds deadline;  // For every call, and for making a communicator.
     std::chrono::milliseconds watch_every{100};
     bool share_gpus = false;  // Ranks may be on one GPU: NCCL refuses or takes it.
-    // Called once, on the watching thread, when a call is overdue or NCCL reports an error of
-    // another rank; afterwards every call throws the same error. `calls` is NcclCalls::json().
+    // How long the ending of all communicators may take: NCCL's own can hang.
+    std::chrono::milliseconds abort_deadline{10000};
+    // Called once, when a call fails or is overdue, or NCCL reports an error of another rank, on
+    // the thread that finds it; afterwards every call throws the same error. `calls` is
+    // NcclCalls::json(). Communicators end after it.
     std::function<void(const Error& error, const std::string& calls)> on_failure = {};
+    // Called after that, when they have ended or the time for it is over.
+    std::function<void(const Error& error)> after_abort = {};
   };
 
   // Every rank of `host` calls it: the communicator of all ranks that carries CPU tensors, and with
@@ -73,19 +79,49 @@ class NcclSession {
 
   // Throws the failure, when there has been one.
   void check_alive() const;
-  // Makes a call of NCCL on a communicator that is alive; the watching thread ends none meanwhile.
-  // Throws Error kTransient with NCCL's words and `what` when it fails, and the failure when there
-  // has been one.
+  // The rank's thread in a call of the device or of NCCL, which the watching thread looks at: one
+  // that does not return is overdue, too. One may live inside another.
+  class Busy {
+   public:
+    explicit Busy(const NcclSession& session);
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    ~Busy();
+
+   private:
+    const NcclSession& session_;
+  };
+  // The same, and no communicator ends meanwhile.
+  class Inside {
+   public:
+    explicit Inside(const NcclSession& session) : busy_(session), lock_(session.mutex_) {}
+
+   private:
+    const Busy busy_;
+    const std::unique_lock<std::recursive_timed_mutex> lock_;
+  };
+
+  // Makes a call of NCCL on a communicator that is alive. Throws Error kTransient with NCCL's words
+  // and `what` when it fails, and the failure when there has been one.
   template <typename Call>
   void call(NcclComm comm, const std::string& what, const Call& make) const {
-    const std::scoped_lock lock(mutex_);
+    const Inside inside(*this);
     throw_failure();
     check(make(), comm, what);
   }
   // Returns when `comm` has no call in progress. Throws when one failed or the deadline passes.
   void settle(NcclComm comm, const std::string& what) const;
-  // Returns when `call` is done on the device.
-  void wait_on_host(NcclCall& call) const;
+  // Calls `body`; when NCCL, CUDA or the deadline ends it, everything of this rank fails.
+  template <typename Body>
+  void guarded(const Body& body) {
+    try {
+      const Busy busy(*this);
+      body();
+    } catch (const Error& error) {
+      fail_all(error);
+      throw;
+    }
+  }
 
   // Looks once, as the watching thread does.
   void watch();
@@ -95,15 +131,21 @@ class NcclSession {
 
   void agree_on_versions(Communicator& host) const;
   void refuse_shared_gpus(Communicator& host) const;
-  // With mutex_ held.
+  void join_world(Communicator& host);
   void throw_failure() const;
   void check(NcclResult result, NcclComm comm, const std::string& what) const;
   void wait_until(const std::function<bool()>& ready, const std::string& what) const;
   NcclConfig config_for(const std::string& name);
   CudaStream make_stream(bool urgent) const;
-  // Ends communicator and stream of a group; at once when something has failed.
+  NcclComm split(const std::string& name, int rank, const std::vector<int>& members);
+  // Ends communicator and stream of a group; all communicators at once when something has failed.
   void end(NcclComm comm, CudaStream stream) noexcept;
-  void fail_all(const std::string& what);
+  void finalize(NcclComm comm);
+  std::string find_problem();
+  // What is told, and what ends everything: once, whoever finds it first.
+  void fail_all(const Error& error);
+  // The oldest first, which all others are parts of.
+  void abort_all();
 
   const NcclDevice device_;
   const Options options_;
@@ -112,10 +154,16 @@ class NcclSession {
   std::deque<std::string> names_;  // Of the groups: NCCL may read one after the call that got it.
   NcclComm world_ = nullptr;       // Of which all others are parts.
 
-  mutable std::mutex mutex_;
-  std::vector<NcclComm> comms_;  // Alive, all of them.
+  mutable std::recursive_timed_mutex mutex_;                       // Who calls NCCL.
+  std::vector<NcclComm> comms_;                                    // Alive, all of them.
+  mutable int busy_depth_ = 0;                                     // Of the rank's thread.
+  mutable std::atomic<NcclCall::Clock::time_point> busy_since_{};  // Zero: not busy.
+
+  mutable std::mutex failure_mutex_;
   std::optional<Error> failure_;
   std::atomic<bool> has_failed_ = false;
+
+  std::mutex watch_mutex_;
   std::condition_variable_any ended_;
   std::jthread watcher_;
 };

@@ -5,67 +5,19 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <chrono>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "parallel/base/check.h"
 #include "tests/comm/communicator_suite.h"
-#include "tests/support/run_ranks.h"
+#include "tests/comm/nccl_testing.h"
 #include "tests/support/simulated_gpus.h"
 #include "tests/support/toy_stage.h"
 
 namespace cloze {
 namespace {
-
-using std::chrono::milliseconds;
-
-// What one rank of a test works with.
-struct GpuRank {
-  SimulatedGpus::Rank& gpu;
-  LocalWorld& hosts;
-  int rank;
-  NcclSession& session;
-
-  std::unique_ptr<Communicator> everyone(const std::string& name) {
-    return session.communicator(name, hosts.everyone(), /*urgent=*/true);
-  }
-};
-
-struct Setting {
-  SimulatedGpus::Options gpus = {};
-  milliseconds deadline{20000};
-  // Sees the failure of each rank; called by several threads.
-  std::function<void(int rank, const Error& error, const std::string& calls)> on_failure = {};
-};
-
-void run_gpu_ranks(int size, SimulatedGpus& gpus, const Setting& setting,
-                   const std::function<void(GpuRank)>& body) {
-  run_ranks(size, [&](LocalWorld& world, int rank) {
-    SimulatedGpus::Rank self(gpus, rank);
-    const auto host = world.communicator("host", world.everyone(), rank);
-    NcclSession session(self.device(), *host,
-                        {.deadline = setting.deadline,
-                         .watch_every = milliseconds(5),
-                         .on_failure = [&](const Error& error, const std::string& calls) {
-                           if (setting.on_failure) setting.on_failure(rank, error, calls);
-                         }});
-    body({self, world, rank, session});
-  });
-}
-
-void run_gpu_ranks(int size, const Setting& setting, const std::function<void(GpuRank)>& body) {
-  SimulatedGpus gpus(size, setting.gpus);
-  run_gpu_ranks(size, gpus, setting, body);
-  EXPECT_EQ(gpus.num_alive(), 0) << "communicators, events or streams are left";
-}
 
 class NcclCommunicatorTest : public testing::TestWithParam<std::tuple<int, int, suite::Claim>> {};
 
@@ -85,19 +37,6 @@ INSTANTIATE_TEST_SUITE_P(Suite, NcclCommunicatorTest,
                            return str(std::get<2>(info.param).name, "_on_", std::get<0>(info.param),
                                       "_seed_", std::get<1>(info.param));
                          });
-
-// The problem of the error that `body` ends with, which must be of kind `code`.
-std::string problem_of(int size, SimulatedGpus& gpus, const Setting& setting, ExitCode code,
-                       const std::function<void(GpuRank)>& body) {
-  try {
-    run_gpu_ranks(size, gpus, setting, body);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.problem();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
 
 TEST(NcclSessionTest, RanksWithAnotherNcclAreNamed) {
   SimulatedGpus gpus(3, {.version_of = [](int rank) { return rank == 2 ? 22900 : 22809; }});
@@ -129,18 +68,6 @@ TEST(NcclSessionTest, GroupsOfSomeRanksAndOfOne) {
     alone->all_reduce(own, ReduceOp::kSum).wait();
     EXPECT_EQ(own[2].item<float>(), static_cast<float>(rank));
   });
-}
-
-TEST(NcclSessionTest, AGroupThatARankDoesNotMakeEndsAtTheDeadline) {
-  SimulatedGpus gpus(3, {});
-  const std::string problem =
-      problem_of(3, gpus, {.deadline = milliseconds(200)}, ExitCode::kTransient, [](GpuRank self) {
-        if (self.rank == 1) return;
-        const auto group = self.everyone("tensor");
-      });
-  EXPECT_NE(problem.find("making the group tensor of 3 ranks is not done after 0.2 s"),
-            std::string::npos)
-      << problem;
 }
 
 // Kernels that happen late write what is sent and read what comes.
@@ -181,90 +108,11 @@ TEST(NcclSessionTest, ARanksCallsAreThoseOfItsProgramInItsOrder) {
     second.wait();
     first.wait();
   });
-  const std::vector<std::string> expected = {"tensor all_gather 16",  //
-                                             "tensor send 131072 1", "tensor recv 131072 1",
-                                             "tensor broadcast 131072 0",
-                                             "tensor broadcast 131072 1"};
+  const std::vector<std::string> expected = {
+      "tensor all_gather 1",  // When it was made.
+      "tensor all_gather 16",      "tensor send 131072 1",     "tensor recv 131072 1",
+      "tensor broadcast 131072 0", "tensor broadcast 131072 1"};
   EXPECT_EQ(gpus.calls(0), expected);
-}
-
-TEST(NcclSessionTest, AGroupOfCallsIsClosedWhenOneOfThemFails) {
-  SimulatedGpus gpus(2, {});
-  gpus.fail(0, "recv", 1, 3);
-  const std::string problem =
-      problem_of(2, gpus, {.deadline = milliseconds(500)}, ExitCode::kTransient, [](GpuRank self) {
-        const auto group = self.everyone("data");
-        at::Tensor tensor = at::ones({1 << 16});
-        group->all_reduce(tensor, ReduceOp::kSum).wait();
-      });
-  EXPECT_NE(problem.find("data: NCCL says 'a simulated error'"), std::string::npos) << problem;
-  EXPECT_EQ(gpus.num_groups_open(), 0);
-}
-
-// Failures that ranks were told of, by rank.
-struct Failures {
-  std::mutex mutex;
-  std::vector<std::string> problems, calls;
-
-  explicit Failures(int size) : problems(size), calls(size) {}
-  Setting setting(milliseconds deadline) {
-    return {.deadline = deadline,
-            .on_failure = [this](int rank, const Error& error, const std::string& record) {
-              const std::scoped_lock lock(mutex);
-              problems[rank] = error.problem();
-              calls[rank] = record;
-            }};
-  }
-};
-
-TEST(NcclSessionTest, AnErrorThatNcclTellsAfterwardsEndsEverythingOnThatRank) {
-  SimulatedGpus gpus(2, {});
-  Failures failures(2);
-  gpus.fail(1, "kernel", 2, kNcclRemoteError);
-  const std::string problem = problem_of(2, gpus, failures.setting(milliseconds(2000)),
-                                         ExitCode::kTransient, [](GpuRank self) {
-                                           const auto one = self.everyone("tensor");
-                                           const auto two = self.everyone("data");
-                                           at::Tensor tensor = at::ones({8});
-                                           for (int i = 0; i < 1000000; ++i) {
-                                             one->all_reduce(tensor, ReduceOp::kMax).wait();
-                                             two->all_reduce(tensor, ReduceOp::kMax).wait();
-                                           }
-                                         });
-  EXPECT_NE(problem.find("remote process exited"), std::string::npos) << problem;
-  // All that the rank had: the world and both groups.
-  EXPECT_GE(gpus.num_aborted(), 3);
-}
-
-TEST(NcclSessionTest, AHangIsFoundByEveryRankAndRecorded) {
-  SimulatedGpus gpus(3, {});
-  Failures failures(3);
-  const std::string problem = problem_of(3, gpus, failures.setting(milliseconds(300)),
-                                         ExitCode::kTransient, [&](GpuRank self) {
-                                           const auto tensor_group = self.everyone("tensor");
-                                           const auto data_group = self.everyone("data");
-                                           at::Tensor tensor = at::ones({8});
-                                           tensor_group->all_reduce(tensor, ReduceOp::kSum).wait();
-                                           tensor_group->barrier();
-                                           if (self.rank == 1) gpus.hang(1);
-                                           for (int i = 0; i < 100; ++i)
-                                             data_group->all_reduce(tensor, ReduceOp::kSum).wait();
-                                         });
-  EXPECT_NE(problem.find("data.all_reduce, call 0 of the group, 32 bytes, has waited for"),
-            std::string::npos)
-      << problem;
-  EXPECT_EQ(gpus.num_aborted(), 3 * 3);
-  for (int rank = 0; rank < 3; ++rank) {
-    const auto record = nlohmann::json::parse(failures.calls[rank]);
-    EXPECT_EQ(record["rank"], rank);
-    const auto& calls = record["calls"];
-    ASSERT_EQ(calls.size(), 3U) << record.dump(1);
-    EXPECT_EQ(calls[0]["group"], "tensor");
-    EXPECT_EQ(calls[0]["call"], "all_reduce");
-    EXPECT_TRUE(calls[0]["took_seconds"].is_number());
-    EXPECT_EQ(calls[2]["group"], "data");
-    EXPECT_TRUE(calls[2]["took_seconds"].is_null());
-  }
 }
 
 TEST(NcclSessionTest, TransfersThatCrossAreFound) {
@@ -327,19 +175,6 @@ TEST(NcclSessionTest, WritingToWhatIsBeingSentIsFound) {
     }
   }
   EXPECT_GT(found, 0);
-}
-
-TEST(NcclSessionTest, AnExceptionEndsTheRankWithoutWaitingForOthers) {
-  SimulatedGpus gpus(2, {});
-  const auto body = [](GpuRank self) {
-    const auto group = self.everyone("data");
-    at::Tensor tensor = at::ones({8});
-    Work work = group->all_reduce(tensor, ReduceOp::kSum);
-    if (self.rank == 0) throw std::runtime_error("something else");
-    work.wait();
-  };
-  EXPECT_THROW(run_gpu_ranks(2, gpus, {}, body), std::runtime_error);
-  EXPECT_GE(gpus.num_aborted(), 2);
 }
 
 }  // namespace

@@ -28,7 +28,10 @@ CudaRuntime make_cuda() {
     *count = static_cast<int>(State::current->ranks.size());
     return kCudaSuccess;
   };
-  cuda.set_device = [](int) { return kCudaSuccess; };
+  cuda.set_device = [](int device) {
+    State::gpu = device;
+    return kCudaSuccess;
+  };
   cuda.device_uuid = [](CudaUuid* uuid, int device) {
     *uuid = {static_cast<char>(device)};
     return kCudaSuccess;
@@ -61,6 +64,10 @@ CudaRuntime make_cuda() {
   };
   cuda.stream_wait_event = [](CudaStream stream, CudaEvent event, unsigned /*flags*/) {
     std::unique_lock lock(State::current->mutex);
+    if (const CudaResult result = State::current->fault("stream_wait_event"); result != 0) {
+      return result;
+    }
+    State::current->check_gpu(event_of(event)->gpu, "a wait for an event");
     const std::int64_t version = event_of(event)->recorded;
     if (stream_of(stream)->is_immediate) {
       State::current->wait_for(lock, *event_of(event), version);
@@ -70,7 +77,7 @@ CudaRuntime make_cuda() {
     return kCudaSuccess;
   };
   cuda.event_create = [](CudaEvent* event, unsigned /*flags*/) {
-    auto* made = new Event{.state = State::current};
+    auto* made = new Event{.state = State::current, .gpu = State::gpu};
     const std::scoped_lock lock(State::current->mutex);
     State::current->events.insert(made);
     *event = reinterpret_cast<CudaEvent>(made);
@@ -83,7 +90,12 @@ CudaRuntime make_cuda() {
     return kCudaSuccess;
   };
   cuda.event_record = [](CudaEvent event, CudaStream stream) {
-    const std::scoped_lock lock(State::current->mutex);
+    std::unique_lock lock(State::current->mutex);
+    State::current->pass(lock, State::rank, "event_record");
+    if (const CudaResult result = State::current->fault("event_record"); result != 0) {
+      return result;
+    }
+    State::current->check_gpu(event_of(event)->gpu, "a record of an event");
     const std::int64_t version = ++event_of(event)->recorded;
     if (stream_of(stream)->is_immediate) {
       event_of(event)->completed = version;
@@ -95,6 +107,7 @@ CudaRuntime make_cuda() {
   cuda.event_query = [](CudaEvent event) {
     const Event& asked = *event_of(event);
     const std::scoped_lock lock(asked.state->mutex);
+    asked.state->check_gpu(asked.gpu, "a question for an event");
     // Who asks again and again must see it happen.
     asked.state->step_any();
     return asked.completed == asked.recorded ? kCudaSuccess : kCudaNotReady;
@@ -116,6 +129,11 @@ NcclResult start_group() {
 
 NcclResult end_group() {
   const std::scoped_lock lock(State::current->mutex);
+  if (const NcclResult result = State::current->fault("group_end"); result != kNcclSuccess) {
+    --State::mine().group_depth;
+    State::mine().grouped.clear();
+    return result;
+  }
   if (--State::mine().group_depth == 0) State::current->flush(State::mine());
   return kNcclInProgress;
 }
@@ -125,7 +143,7 @@ void join(NcclComm* comm, std::pair<int, std::int64_t> place, std::size_t expect
           int key, const NcclConfig& config) {
   Comm* made = nullptr;
   if (color != kNcclNoColor) {
-    made = new Comm{.state = State::current};
+    made = new Comm{.state = State::current, .world_rank = State::rank};
     made->name = config.comm_name;
     State::current->comms.insert(made);
     *comm = reinterpret_cast<NcclComm>(made);
@@ -146,6 +164,9 @@ NcclLibrary make_nccl() {
   nccl.comm_init_rank = [](NcclComm* comm, int num_ranks, NcclUniqueId id, int rank,
                            NcclConfig* config) {
     const std::scoped_lock lock(State::current->mutex);
+    if (const NcclResult result = State::current->fault("comm_init_rank"); result != kNcclSuccess) {
+      return result;
+    }
     const bool is_known = std::strcmp(id.internal, "an identity") == 0 && config->blocking == 0;
     if (!is_known) return NcclResult{4};
     join(comm, {-1, 0}, num_ranks, 0, rank, *config);
@@ -156,6 +177,7 @@ NcclLibrary make_nccl() {
     if (const NcclResult result = State::current->fault("comm_split"); result != kNcclSuccess) {
       return result;
     }
+    if (config->blocking != 0 || config->split_share != 0) return NcclResult{4};
     Comm& of = *comm_of(parent);
     join(comm, {of.ring->number, of.num_splits++}, of.ring->world_ranks.size(), color, key,
          *config);
@@ -163,7 +185,11 @@ NcclLibrary make_nccl() {
     return kNcclInProgress;
   };
   nccl.comm_finalize = [](NcclComm comm) {
-    const std::scoped_lock lock(comm_of(comm)->state->mutex);
+    State& state = *comm_of(comm)->state;
+    const std::scoped_lock lock(state.mutex);
+    if (const NcclResult result = state.fault("comm_finalize"); result != kNcclSuccess) {
+      return result;
+    }
     comm_of(comm)->is_finalizing = true;
     return kNcclInProgress;
   };
@@ -174,8 +200,11 @@ NcclLibrary make_nccl() {
     return kNcclSuccess;
   };
   nccl.comm_abort = [](NcclComm comm) {
-    const std::scoped_lock lock(comm_of(comm)->state->mutex);
-    comm_of(comm)->state->abort(*comm_of(comm));
+    State& state = *comm_of(comm)->state;
+    std::unique_lock lock(state.mutex);
+    state.pass(lock, comm_of(comm)->world_rank, "comm_abort");
+    state.check_gpu(state.gpu_of(comm_of(comm)->world_rank), "the end of a communicator");
+    state.abort(*comm_of(comm));
     return kNcclSuccess;
   };
   nccl.comm_get_async_error = [](NcclComm comm, NcclResult* error) {
@@ -247,6 +276,7 @@ SimulatedGpus::~SimulatedGpus() = default;
 SimulatedGpus::Rank::Rank(SimulatedGpus& gpus, int rank) : gpus_(gpus), rank_(rank) {
   State::current = gpus.state_.get();
   State::rank = rank;
+  State::gpu = State::current->gpu_of(rank);
   const std::scoped_lock lock(gpus.state_->mutex);
   gpus.state_->ranks[rank].is_in = true;
 }
@@ -262,7 +292,7 @@ void SimulatedGpus::Rank::compute(std::function<void()> kernel) {
 }
 
 void SimulatedGpus::Rank::finish() {
-  Event done{.state = gpus_.state_.get()};
+  Event done{.state = gpus_.state_.get(), .gpu = gpus_.state_->gpu_of(rank_)};
   const auto event = reinterpret_cast<CudaEvent>(&done);
   kCuda.event_record(event, device().compute_stream());
   std::unique_lock lock(gpus_.state_->mutex);
@@ -271,10 +301,10 @@ void SimulatedGpus::Rank::finish() {
 
 NcclDevice SimulatedGpus::Rank::device() const {
   State& state = *gpus_.state_;
-  const int num_gpus = state.options.num_gpus;
-  const int gpu = num_gpus == 0 ? rank_ : rank_ % num_gpus;
+  const int gpu = state.gpu_of(rank_);
   return {.cuda = kCuda,
           .nccl = kNccl,
+          .ordinal = gpu,
           .tensors = at::kCPU,
           .uuid = {static_cast<char>(gpu)},
           .compute_stream =
@@ -303,6 +333,17 @@ void SimulatedGpus::hang(int rank) {
   state_->ranks[rank].hangs = true;
 }
 
+void SimulatedGpus::block(int rank, const std::string& function) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->ranks[rank].blocked.insert(function);
+}
+
+void SimulatedGpus::unblock() {
+  const std::scoped_lock lock(state_->mutex);
+  for (simulated::RankState& rank : state_->ranks) rank.blocked.clear();
+  state_->moved.notify_all();
+}
+
 std::vector<std::string> SimulatedGpus::calls(int rank) const {
   const std::scoped_lock lock(state_->mutex);
   return state_->ranks[rank].calls;
@@ -325,6 +366,11 @@ int SimulatedGpus::num_groups_open() const {
   int count = 0;
   for (const simulated::RankState& rank : state_->ranks) count += rank.group_depth;
   return count;
+}
+
+std::string SimulatedGpus::problem() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->problem;
 }
 
 void SimulatedGpus::launch(CudaStream stream, std::function<void()> kernel) {

@@ -28,6 +28,7 @@ std::size_t digest_of(const Part& part) {
 
 thread_local SimulatedGpus::State* SimulatedGpus::State::current = nullptr;
 thread_local int SimulatedGpus::State::rank = -1;
+thread_local int SimulatedGpus::State::gpu = 0;
 
 SimulatedGpus::State::State(int num_ranks, const Options& given)
     : options(given), chance(given.seed), ranks(num_ranks) {
@@ -54,6 +55,15 @@ NcclResult SimulatedGpus::State::fault(const std::string& function) {
     if (each.function == function && --each.count == 0) return each.result;
   }
   return kNcclSuccess;
+}
+
+void SimulatedGpus::State::check_gpu(int of_gpu, const char* what) {
+  if (gpu != of_gpu) tell(str(what, " of GPU ", of_gpu, " on a thread that chose GPU ", gpu));
+}
+
+void SimulatedGpus::State::pass(std::unique_lock<std::mutex>& lock, int of_rank,
+                                const std::string& function) {
+  moved.wait(lock, [&] { return !ranks[of_rank].blocked.contains(function); });
 }
 
 void SimulatedGpus::State::meet(std::pair<int, std::int64_t> place, std::size_t expected,
@@ -235,8 +245,10 @@ bool SimulatedGpus::State::nobody_moves() const {
 }
 
 NcclResult SimulatedGpus::State::queue(const char* function, Part part, Stream* stream) {
-  const std::scoped_lock lock(mutex);
+  std::unique_lock lock(mutex);
+  pass(lock, rank, function);
   RankState& self = mine();
+  if (part.comm->is_aborted) tell(str(part.comm->name, ": a call after the end"));
   if (const NcclResult result = fault(function); result != kNcclSuccess) return result;
   constexpr NcclResult kInvalidUsage = 5;
   // A call on a communicator whose last one is in progress is what NCCL forbids.
@@ -253,6 +265,7 @@ void SimulatedGpus::State::flush(RankState& self) {
   std::map<std::pair<Comm*, Stream*>, Item> items;
   for (auto& [part, stream] : self.grouped) {
     Comm& comm = *part.comm;
+    if (comm.is_aborted) tell(str(comm.name, ": ended while a group of calls was open"));
     if (part.kind == Kind::kSend) {
       part.number = comm.num_sent[part.peer]++;
     } else if (part.kind == Kind::kReceive) {

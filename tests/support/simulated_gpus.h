@@ -66,6 +66,9 @@ class SimulatedGpus {
   void fail(int rank, const std::string& function, int count, NcclResult result);
   // Transfers of this rank never begin.
   void hang(int rank);
+  // This rank's calls of the function ("send", "comm_abort") do not return before unblock().
+  void block(int rank, const std::string& function);
+  void unblock();
 
   // The NCCL calls of a rank, in order: "tensor send 512 to 1".
   std::vector<std::string> calls(int rank) const;
@@ -73,6 +76,8 @@ class SimulatedGpus {
   int num_alive() const;
   int num_aborted() const;
   int num_groups_open() const;
+  // The first thing that was done wrong; empty when there was none.
+  std::string problem() const;
 
   // On a stream of the rank that calls, as a kernel would be.
   static void launch(CudaStream stream, std::function<void()> kernel);

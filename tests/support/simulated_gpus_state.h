@@ -21,6 +21,7 @@ namespace cloze::simulated {
 
 struct Event {
   SimulatedGpus::State* state;
+  int gpu = 0;
   std::int64_t recorded = 0;  // Times.
   std::int64_t completed = 0;
 };
@@ -33,6 +34,7 @@ struct Ring {
 
 struct Comm {
   SimulatedGpus::State* state;
+  int world_rank = 0;
   std::shared_ptr<Ring> ring = {};  // Null until all its ranks have come.
   int rank = 0;
   std::string name = {};
@@ -105,6 +107,7 @@ struct RankState {
   std::int64_t num_transfers = 0;
   std::vector<std::string> calls;
   std::vector<Fault> faults;
+  std::set<std::string> blocked;   // Functions that do not return.
   std::vector<at::Tensor> memory;  // Held until the end.
   bool is_in = false;
   // What its thread waits for; null while it does not.
@@ -128,6 +131,15 @@ struct SimulatedGpus::State {
   static thread_local State* current;
   static thread_local int rank;
   static simulated::RankState& mine() { return current->ranks[rank]; }
+  // What this thread chose with set_device.
+  static thread_local int gpu;
+  int gpu_of(int of_rank) const {
+    return options.num_gpus == 0 ? of_rank : of_rank % options.num_gpus;
+  }
+  // Whether this thread has chosen the GPU that `what` is of. Told when it has not.
+  void check_gpu(int of_gpu, const char* what);
+  // Returns when the function is not blocked for the rank.
+  void pass(std::unique_lock<std::mutex>& lock, int of_rank, const std::string& function);
 
   // Whether the call of this thread's rank is to fail, and how.
   NcclResult fault(const std::string& function);

@@ -25,9 +25,9 @@ void reduce_on(const Kernels& kernels, void* output, std::span<const void* const
   });
 }
 
-// On the thread that watches; the rank itself may be waiting for one that is gone.
-void end_job(MpiSession& session, const std::filesystem::path& folder, const Error& error,
-             const std::string& calls) {
+// The rank itself may be waiting for one that is gone.
+void tell_failure(MpiSession& session, const std::filesystem::path& folder, const Error& error,
+                  const std::string& calls) {
   const std::filesystem::path path = folder / str("nccl-calls-", session.world_rank(), ".json");
   std::string where;
   try {
@@ -41,7 +41,6 @@ void end_job(MpiSession& session, const std::filesystem::path& folder, const Err
     report_error(Error(error.code(), error.problem() + where, error.fix()), session.world_rank(),
                  "collective");
   }
-  session.abort(error.code());
 }
 
 }  // namespace
@@ -53,17 +52,21 @@ GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
   nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives));
   nccl_.emplace(
       nccl_device(), world,
-      NcclSession::Options{.deadline = session.deadline(),
-                           .share_gpus = options.share_gpus,
-                           .on_failure = [&session, folder = options.record_folder](
-                                             const Error& error, const std::string& calls) {
-                             end_job(session, folder, error, calls);
-                           }});
+      NcclSession::Options{
+          .deadline = session.deadline(),
+          .share_gpus = options.share_gpus,
+          .on_failure =
+              [&session, folder = options.record_folder](const Error& error,
+                                                         const std::string& calls) {
+                tell_failure(session, folder, error, calls);
+              },
+          .after_abort = [&session](const Error& error) { session.abort(error.code()); }});
 }
 
 NcclDevice GpuJob::nccl_device() const {
   return {.cuda = gpu_.cuda(),
           .nccl = *nccl_library_,
+          .ordinal = gpu_.device().index(),
           .tensors = gpu_.device(),
           .uuid = gpu_.uuid(),
           .compute_stream = &compute_stream,
