@@ -301,7 +301,7 @@ void NcclSession::end(NcclComm comm, CudaStream stream) noexcept {
     try {
       guarded([&] { finalize(comm); });
     } catch (const std::exception&) {
-      // Told by whoever found it.
+      abort_all();  // Told by whoever found it.
     }
   } else {
     abort_all();  // The rank is about to end.
