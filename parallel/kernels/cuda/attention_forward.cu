@@ -83,13 +83,16 @@ __global__ void __launch_bounds__(kTileBlock, kForwardBlocks)
         of_tile = Larger{}(of_tile, __shfl_xor_sync(kAllLanes, of_tile, bits));
       }
       const A grown = Larger{}(of_tile, largest[i]);
-      const bool none = grown == -static_cast<A>(INFINITY);  // No key seen yet.
+      // No key seen yet: every score is -infinity, whose probability is 0, or a NaN, which must
+      // show. A branch, for to subtract another number than `grown` takes registers that spill.
+      const bool none = grown == -static_cast<A>(INFINITY);
       const A shrink = none ? A{1} : exponential(largest[i] - grown);
       largest[i] = grown;
       A total = 0;
       CLOZE_UNROLL
       for (int j = 0; j < kRows; ++j) {
-        scores[i][j] = none ? A{0} : exponential(scores[i][j] - grown);
+        const A unseen = scores[i][j] < 0 ? A{0} : scores[i][j];
+        scores[i][j] = none ? unseen : exponential(scores[i][j] - grown);
         total += scores[i][j];
       }
       for (unsigned bits = 8; bits > 0; bits /= 2) {

@@ -79,7 +79,9 @@ __global__ void __launch_bounds__(kTensorBlock)
       }
       grown = fmaxf(grown, __shfl_xor_sync(kAllLanes, grown, 1));
       grown = fmaxf(grown, __shfl_xor_sync(kAllLanes, grown, 2));
-      const float base = grown == -INFINITY ? 0.0F : grown;  // No key seen yet: all become 0.
+      // Where no key is seen yet, every score is -infinity or NaN: the one gives 0, the other
+      // shows.
+      const float base = grown == -INFINITY ? 0.0F : grown;
       const float shrink = exp2f(largest[i] - base);
       largest[i] = grown;
       float total = 0;
