@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(kTileBlock, kForwardBlocks)
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
   constexpr int kRows = Tile::kRows;
+  static_assert(kForwardShared<Tile> <= kSharedOfEveryGpu);
   CLOZE_DYNAMIC_SHARED(shared);
   A* const queries = reinterpret_cast<A*>(shared);
   A* const rows = queries + Tile::kTileSize;  // Keys, then values.

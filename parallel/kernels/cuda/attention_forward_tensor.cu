@@ -11,6 +11,7 @@ constexpr int kTile = 64;  // Queries and keys of a tile.
 
 template <int kHeadDim>
 constexpr std::size_t kShared = std::size_t{3} * kTile* kTensorStride<kHeadDim> * 2;
+static_assert(kShared<128> <= kSharedOfEveryGpu);
 
 template <class T, int kHeadDim>
 __global__ void __launch_bounds__(kTensorBlock)

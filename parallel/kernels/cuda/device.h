@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "parallel/kernels/accumulator.h"
+#include "parallel/kernels/cuda/shared_memory.h"
 #include "parallel/kernels/cuda/stream.h"
 
 #ifdef __CUDACC__
@@ -40,6 +41,20 @@
 
 namespace cloze::cuda {
 
+// Bytes of shared memory that a block may have on the GPU that this thread computes on.
+inline std::size_t shared_of_gpu() {
+  int gpu = 0;
+  int bytes = 0;
+  cudaError_t asked = cudaGetDevice(&gpu);
+  if (asked == cudaSuccess) {
+    asked = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu);
+  }
+  CLOZE_CHECK(asked == cudaSuccess,
+              str("a GPU does not say what it has: ", cudaGetErrorString(asked)),
+              "report this with the name of the GPU");
+  return static_cast<std::size_t>(bytes);
+}
+
 // Kernels may have 48 KiB of dynamic shared memory; more is asked for.
 template <class Kernel>
 void allow_shared(Kernel kernel, std::size_t bytes) {
@@ -56,6 +71,12 @@ void allow_shared(Kernel kernel, std::size_t bytes) {
 #else
 
 #include "parallel/kernels/cuda/emulator.h"
+
+namespace cloze::cuda {
+
+inline std::size_t shared_of_gpu() { return emulator::shared_of_gpu(); }
+
+}  // namespace cloze::cuda
 
 #define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                                   \
   do {                                                                                           \
