@@ -310,11 +310,11 @@ void run_backward(const BackwardCall<T>& call, IntervalBounds* bounds, Stream st
   CLOZE_LAUNCH(&bounds_kernel, grid_of((tiles + 7) / 8), kTileBlock, 0, stream, call.forward.lo,
                call.forward.hi, shape.tokens, std::int64_t{kTile}, bounds, tiles);
   auto* const of_keys = &key_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads), kTileBlock,
-               kBackwardShared<Tile>, stream, call);
+  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads), kTileBlock, kBackwardShared<Tile>,
+               stream, call);
   auto* const of_queries = &query_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_queries, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
-               kBackwardShared<Tile>, stream, call);
+  CLOZE_LAUNCH(of_queries, whole_grid(tiles * shape.heads), kTileBlock, kBackwardShared<Tile>,
+               stream, call);
 }
 
 }  // namespace

@@ -261,7 +261,7 @@ __global__ void __launch_bounds__(kTensorBlock)
 template <class T, int kHeadDim, int kKeys>
 void run_queries(const BackwardCall<T>& call, std::int64_t tiles, Stream stream) {
   auto* const kernel = &query_gradient_tensor_kernel<T, kHeadDim, kKeys>;
-  CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * call.forward.shape.heads), kTensorBlock,
+  CLOZE_LAUNCH(kernel, whole_grid(tiles * call.forward.shape.heads), kTensorBlock,
                (kQueryShared<kHeadDim, kKeys>), stream, call);
 }
 
@@ -271,7 +271,7 @@ void run(const BackwardCall<T>& call, Stream stream) {
   const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
   auto* const of_keys = &key_gradient_tensor_kernel<T, kHeadDim>;
   const std::int64_t parts = num_head_parts(shape);
-  CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads * parts), kTensorBlock,
+  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads * parts), kTensorBlock,
                kKeyShared<kHeadDim>, stream, call, parts);
   if (parts > 1) {
     CLOZE_LAUNCH(&add_head_parts_tensor_kernel<T>, grid_of(shape.tokens), kTensorBlock, 0, stream,

@@ -141,8 +141,8 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
     using Tile = TileShape<T, head_dim.value, kTile>;
     auto* const kernel = &attention_forward_kernel<T, Tile>;
     const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
-    CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
-                 kForwardShared<Tile>, stream, call, out, lse);
+    CLOZE_LAUNCH(kernel, whole_grid(tiles * shape.heads), kTileBlock, kForwardShared<Tile>, stream,
+                 call, out, lse);
   });
 }
 

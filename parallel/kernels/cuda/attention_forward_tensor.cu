@@ -129,8 +129,8 @@ template <class T, int kHeadDim>
 void run(const AttentionCall<T>& call, T* out, float* lse, Stream stream) {
   auto* const kernel = &attention_tensor_kernel<T, kHeadDim>;
   const std::int64_t tiles = (call.shape.tokens + kTile - 1) / kTile;
-  CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * call.shape.heads), kTensorBlock,
-               kShared<kHeadDim>, stream, call, out, lse);
+  CLOZE_LAUNCH(kernel, whole_grid(tiles * call.shape.heads), kTensorBlock, kShared<kHeadDim>,
+               stream, call, out, lse);
 }
 
 }  // namespace
