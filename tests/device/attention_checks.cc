@@ -1,5 +1,6 @@
-// Attention: masks, shared kv heads, strides, widths, dropout, a cache.
+// Attention: masks, shared kv heads, strides, widths, dropout, a cache, what is no number.
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,12 @@
 namespace cloze {
 namespace {
 
+// An element of q, k and v's buffer.
+struct Placed {
+  std::int64_t at;
+  double value;
+};
+
 struct AttentionCase {
   std::string name;
   AttentionShape shape;
@@ -20,6 +27,9 @@ struct AttentionCase {
   std::vector<std::int32_t> index_in_row;
   double p = 0.0;
   bool misaligned = false;
+  std::vector<Placed> values{};      // The others are normal.
+  double largest_score = 1.0;        // Its order.
+  std::int64_t first_untouched = 0;  // No token from here on shares a tile with what is no number.
 };
 
 // Causal, with q, k and v side by side in a buffer whose rows are `gap` elements longer.
@@ -91,9 +101,100 @@ std::vector<AttentionCase> attention_cases() {
   return cases;
 }
 
+// Two documents that share no tile, of tokens [0, 120) and [128, 160), with one kv head.
+AttentionCase apart(const std::string& name, std::int64_t head_dim, double p) {
+  AttentionCase made = documents(causal(name, 160, 2, 1, head_dim), {120, 6, 32});
+  made.name = str(name, " of ", head_dim, p > 0.0 ? ", dropout" : "");
+  for (std::int64_t t = 120; t < 128; ++t) made.hi[t] = 0;
+  made.p = p;
+  return made;
+}
+
+// With NaNs and infinities in the first document.
+std::vector<AttentionCase> no_number_cases() {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<AttentionCase> cases;
+  const auto add = [&](AttentionCase made, std::int64_t first, std::int64_t last, std::int64_t head,
+                       double value) {
+    for (std::int64_t token = first; token < last; ++token) {
+      const std::int64_t at = token * made.shape.q_stride + head * made.shape.head_dim;
+      made.values.push_back({at, value});
+    }
+    made.first_untouched = 128;
+    cases.push_back(made);
+  };
+  add(apart("NaN in the first keys", 64, 0.0), 0, 64, 2, kNaN);
+  add(apart("NaN in a later key", 64, 0.0), 100, 101, 2, kNaN);
+  add(apart("NaN in a query", 64, 0.0), 40, 41, 1, kNaN);
+  add(apart("an infinite key", 64, 0.0), 0, 1, 2, kInfinity);
+  add(apart("NaN in the first keys", 64, 0.3), 0, 64, 2, kNaN);
+  add(apart("NaN in the first keys", 7, 0.0), 0, 64, 2, kNaN);
+  add(apart("NaN in a query", 7, 0.0), 40, 41, 1, kNaN);
+  add(apart("NaN in the first keys", 128, 0.0), 0, 64, 2, kNaN);
+  add(apart("NaN in the first keys", 144, 0.0), 0, 64, 2, kNaN);
+  return cases;
+}
+
+// Key 90 has all of the attention of the queries that see it: its scores are larger by 10^4. Some
+// see none of the keys of earlier tiles, 110 and 111 see it alone.
+AttentionCase far_apart(std::int64_t head_dim, double p) {
+  AttentionCase made = apart("scores far apart", head_dim, p);
+  for (std::int64_t t = 92; t < 120; ++t) made.lo[t] = t % 2 == 0 ? 0 : 70;
+  made.lo[110] = made.lo[111] = 90;
+  made.hi[110] = made.hi[111] = 91;
+  made.largest_score = 256.0 * 320.0 * made.shape.scale;
+  for (std::int64_t t = 0; t < made.shape.tokens; ++t) {
+    const std::int64_t at = t * made.shape.q_stride;
+    made.values.push_back({at, 256.0});
+    made.values.push_back({at + head_dim, 256.0});
+    made.values.push_back({at + 2 * head_dim, t == 90 ? 320.0 : 0.0});
+  }
+  return made;
+}
+
+enum class Known : std::uint8_t { kAsOnTheCpu, kNaN, kNothing };
+
+// What is known of each gradient, a bit per element of q, k and v's buffer. A query that sees a NaN
+// has NaNs for gradients, and so has all that it sees. What shares a tile with either may have
+// some, for 0 times NaN is NaN, and which does depends on the tiles' size.
+std::vector<Known> known_gradients(const AttentionCase& of, const std::vector<double>& lse) {
+  const AttentionShape& s = of.shape;
+  std::vector<Known> known(s.tokens * s.q_stride, Known::kAsOnTheCpu);
+  std::fill_n(known.begin(), of.first_untouched * s.q_stride, Known::kNothing);
+  const auto set = [&](std::int64_t token, std::int64_t head) {
+    std::fill_n(known.begin() + token * s.q_stride + head * s.head_dim, s.head_dim, Known::kNaN);
+  };
+  for (std::int64_t head = 0; head < s.heads; ++head) {
+    const std::int64_t kv_head = s.heads + head / (s.heads / s.kv_heads);
+    for (std::int64_t query = 0; query < of.first_untouched; ++query) {
+      if (!std::isnan(lse[head * s.tokens + query])) continue;
+      set(query, head);
+      for (std::int64_t key = of.lo[query]; key < of.hi[query]; ++key) {
+        set(key, kv_head);
+        set(key, kv_head + s.kv_heads);
+      }
+    }
+  }
+  return known;
+}
+
+// Without the gradients of which nothing is known.
+std::vector<double> only_known(std::vector<double> gradients, const std::vector<Known>& known) {
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (known[i] == Known::kNothing) gradients[i] = 0.0;
+  }
+  return gradients;
+}
+
 // Of the 16-bit types, whose kernels round between the products: beside what float may do.
 template <class T>
-RoundingError rounding_error() {
+RoundingError rounding_error(const AttentionCase& of) {
+  // A score's own rounding, and that of lse, are a share of every probability.
+  if (of.largest_score > 1.0) {
+    const double of_scores = 8 * of.largest_score * std::numeric_limits<Accumulator<T>>::epsilon();
+    return {.relative = (sizeof(T) == 2 ? 0x1p-8 : 0.0) + of_scores, .absolute = 0x1p-25};
+  }
   if (sizeof(T) != 2) return {};
   if (std::is_same_v<T, BFloat16>) return {.relative = 0x1p-8, .absolute = 0x1p-134};
   return {.relative = 0x1p-11, .absolute = 0x1p-25};
@@ -105,7 +206,8 @@ void check_case(CheckReport& report, const AttentionCase& of) {
   const AttentionShape& s = of.shape;
   const std::int64_t k = s.heads * s.head_dim;
   const std::int64_t v = k + s.kv_heads * s.head_dim;
-  const auto qkv = normals<T>(s.tokens * s.q_stride, 1);
+  auto qkv = normals<T>(s.tokens * s.q_stride, 1);
+  for (const Placed& placed : of.values) qkv[placed.at] = to_stored<T>(placed.value);
   const auto dout = normals<T>(s.tokens * s.out_stride, 2);
   const auto run = [&]<class E>(const E* from, const E* gradient, AttentionDropout* dropout, E* out,
                                 auto* lse, E* dqkv) {
@@ -127,8 +229,9 @@ void check_case(CheckReport& report, const AttentionCase& of) {
   auto dqkv = poisoned<double>(s.tokens * s.q_stride);
   run(doubles(qkv).data(), doubles(dout).data(), of.p > 0.0 ? &dropout : nullptr, out.data(),
       lse.data(), dqkv.data());
+  const std::vector<Known> known = known_gradients(of, lse);
   AttentionErrors largest;
-  if (sizeof(T) == 2) {
+  if (sizeof(T) == 2 || of.largest_score > 1.0) {
     const auto exact_qkv = doubles(qkv);
     const auto exact_dout = doubles(dout);
     largest = attention_errors({.shape = s,
@@ -140,14 +243,17 @@ void check_case(CheckReport& report, const AttentionCase& of) {
                                 .out = out,
                                 .lse = lse,
                                 .dqkv = dqkv},
-                               rounding_error<T>());
+                               rounding_error<T>(of));
+  }
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (known[i] == Known::kNaN) dqkv[i] = std::numeric_limits<double>::quiet_NaN();
   }
   // Of the arithmetic in A: gradients sum hundreds of products of order 1.
   const double of_sums = 4 * tolerance<A>();
   report.check(str("attention ", type_name<T>(), " ", of.name),
                {{"out", out, of_sums, largest.out},
                 {"lse", lse, tolerance<A>()},
-                {"dqkv", dqkv, of_sums, largest.dqkv}},
+                {"dqkv", only_known(dqkv, known), of_sums, largest.dqkv}},
                [&]() -> std::vector<std::vector<double>> {
                  DeviceArray<T> d_qkv(qkv, of.misaligned), d_dout(dout);
                  DeviceArray<T> d_out(poisoned<T>(s.tokens * s.out_stride));
@@ -167,7 +273,8 @@ void check_case(CheckReport& report, const AttentionCase& of) {
                  cuda::attention_backward<T>(s, d_dout.data(), q, q + k, q + v, d_out.data(),
                                              d_lse.data(), d_lo.data(), d_hi.data(), given, dq,
                                              dq + k, dq + v, workspace.data(), nullptr);
-                 return {doubles(d_out.read()), doubles(d_lse.read()), doubles(d_dqkv.read())};
+                 return {doubles(d_out.read()), doubles(d_lse.read()),
+                         only_known(doubles(d_dqkv.read()), known)};
                });
 }
 
@@ -230,6 +337,10 @@ void check_attention(CheckReport& report) {
   for_storage_types(report, [&](auto type) {
     using T = decltype(type);
     for (const AttentionCase& each : attention_cases()) check_case<T>(report, each);
+    for (const AttentionCase& each : no_number_cases()) check_case<T>(report, each);
+    check_case<T>(report, far_apart(64, 0.0));
+    check_case<T>(report, far_apart(64, 0.3));
+    check_case<T>(report, far_apart(128, 0.0));
     check_cache<T>(report, 1, 90, 64);
     check_cache<T>(report, 3, 70, 128);
   });

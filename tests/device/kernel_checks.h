@@ -22,6 +22,8 @@ void check_dropout(CheckReport& report);
 void check_cross_entropy(CheckReport& report);
 void check_adamw(CheckReport& report);
 void check_sums(CheckReport& report);
+// Of rows with NaNs and infinities, by all kernels but those of attention.
+void check_values(CheckReport& report);
 void check_attention(CheckReport& report);
 // Of more than 1000 tokens: for a GPU alone; nothing when quick.
 void check_long_attention(CheckReport& report);

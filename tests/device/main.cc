@@ -58,13 +58,19 @@ struct Family {
   void (*checks)(CheckReport&);
 };
 
-constexpr Family kFamilies[] = {
-    {"norms", &check_norms},         {"activations", &check_activations},
-    {"biases", &check_biases},       {"rotary", &check_rotary},
-    {"casts", &check_casts},         {"embeddings", &check_embeddings},
-    {"dropout", &check_dropout},     {"cross_entropy", &check_cross_entropy},
-    {"adamw", &check_adamw},         {"sums", &check_sums},
-    {"attention", &check_attention}, {"long_attention", &check_long_attention}};
+constexpr Family kFamilies[] = {{"norms", &check_norms},
+                                {"activations", &check_activations},
+                                {"biases", &check_biases},
+                                {"rotary", &check_rotary},
+                                {"casts", &check_casts},
+                                {"embeddings", &check_embeddings},
+                                {"dropout", &check_dropout},
+                                {"cross_entropy", &check_cross_entropy},
+                                {"adamw", &check_adamw},
+                                {"sums", &check_sums},
+                                {"values", &check_values},
+                                {"attention", &check_attention},
+                                {"long_attention", &check_long_attention}};
 
 void write_json(const std::string& path, const FoundGpu& gpu,
                 const std::vector<CheckOutcome>& outcomes, const std::vector<Timing>& timings) {

@@ -8,14 +8,52 @@
 namespace cloze::cuda {
 namespace {
 
-// As large as registers and the shared memory of every GPU allow.
+// As large as registers allow, and shared memory with two tiles of rows.
 template <class T, int kHeadDim>
 constexpr int kBackwardTile = std::is_same_v<T, double> ? (kHeadDim <= 128 ? 32 : 16)
                                                         : (kHeadDim <= 64 ? 64 : 32);
 
+// Bytes of so many tiles of rows, and two of scores.
 template <class Tile>
-constexpr std::size_t kBackwardShared =
-    (4 * Tile::kTileSize + 2 * Tile::kScoresSize) * Tile::kElementBytes;
+constexpr std::size_t kSharedOfTiles(std::size_t tiles) {
+  return (tiles * Tile::kTileSize + 2 * Tile::kScoresSize) * Tile::kElementBytes;
+}
+
+// Whether keys and values, and queries and douts, take turns in one place each: five tiles come
+// from memory for a pair of tiles instead of two, where not every GPU has room for all four. A
+// smaller tile would cost more, for its products read shared memory more often.
+template <class Tile>
+constexpr bool kTurns = kSharedOfTiles<Tile>(4) > kSharedOfEveryGpu;
+
+// Blocks that the compiler must leave registers for where tiles take turns, whose places in memory
+// it would keep in registers: 2 of floats, 1 of doubles. 0: as it likes.
+template <class Tile>
+[[maybe_unused]] constexpr int kBackwardBlocks = kTurns<Tile> ? Tile::kVec / 2 : 0;
+
+template <class Tile>
+constexpr std::size_t kBackwardShared = kSharedOfTiles<Tile>(kTurns<Tile> ? 2 : 4);
+
+// Where the tiles of a block lie.
+template <class Tile>
+struct BackwardTiles {
+  using A = Tile::A;
+  static_assert(kBackwardShared<Tile> <= kSharedOfEveryGpu);
+
+  __device__ explicit BackwardTiles(unsigned char* shared)
+      : keys(reinterpret_cast<A*>(shared)),
+        values(kTurns<Tile> ? keys : keys + Tile::kTileSize),
+        queries(values + Tile::kTileSize),
+        douts(kTurns<Tile> ? queries : queries + Tile::kTileSize),
+        weights(douts + Tile::kTileSize),
+        slopes(weights + Tile::kScoresSize) {}
+
+  A* const keys;
+  A* const values;
+  A* const queries;
+  A* const douts;
+  A* const weights;
+  A* const slopes;
+};
 
 // delta [heads, tokens] = sum over channels of out * dout; a warp has a token of a head.
 template <class T>
@@ -49,14 +87,12 @@ __global__ void __launch_bounds__(kTileBlock)
   }
 }
 
-// Two tiles of scores: the probabilities after dropout, and the gradients of q k^T. From tiles of
-// queries, keys, values and dout; each thread writes its own part of both.
-template <class Tile, class T>
+// Two tiles of scores: the probabilities after dropout, and the gradients of q k^T. From the tiles
+// of queries and keys and, after turn(), of values and douts; each thread writes its own part.
+template <class Tile, class T, class Turn>
 __device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t head,
                                      std::int64_t first_query, std::int64_t first_key,
-                                     const Accumulator<T>* queries, const Accumulator<T>* keys,
-                                     const Accumulator<T>* values, const Accumulator<T>* douts,
-                                     Accumulator<T>* weights, Accumulator<T>* slopes) {
+                                     const BackwardTiles<Tile>& tiles, const Turn& turn) {
   using A = Accumulator<T>;
   constexpr int kRows = Tile::kRows;
   const AttentionShape& shape = call.forward.shape;
@@ -64,7 +100,7 @@ __device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t h
   const std::int64_t my_query = first_query + threadIdx.x / 16 * kRows;
   const std::int64_t my_key = first_key + threadIdx.x % 16;
   A scores[kRows][kRows];
-  multiply_rows<Tile>(scores, queries, keys);
+  multiply_rows<Tile>(scores, tiles.queries, tiles.keys);
   CLOZE_UNROLL
   for (int i = 0; i < kRows; ++i) {
     const std::int64_t query = my_query + i;
@@ -76,9 +112,10 @@ __device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t h
           seen.contains(my_key + 16 * j) ? exponential(scores[i][j] * scale - lse) : A{0};
     }
   }
-  store_scores<Tile>(weights, scores);
-  multiply_rows<Tile>(scores, douts, values);
-  store_scores<Tile>(slopes, scores);
+  store_scores<Tile>(tiles.weights, scores);
+  turn();
+  multiply_rows<Tile>(scores, tiles.douts, tiles.values);
+  store_scores<Tile>(tiles.slopes, scores);
   CLOZE_UNROLL_BY(1)
   for (int i = 0; i < kRows; ++i) {
     const std::int64_t query = my_query + i;
@@ -87,29 +124,24 @@ __device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t h
     for (int j = 0; j < kRows; ++j) {
       const int at = static_cast<int>(threadIdx.x / 16 * kRows + i) * Tile::kScoreStride +
                      static_cast<int>(threadIdx.x % 16) + 16 * j;
-      const A probability = weights[at];
+      const A probability = tiles.weights[at];
       A factor = 1;
       if (call.forward.keep_scale != 0 && probability != 0) {
         factor = keep_factor(call.forward, head, query, my_key + 16 * j);
       }
-      slopes[at] = probability * (slopes[at] * factor - delta) * scale;
-      weights[at] = probability * factor;
+      tiles.slopes[at] = probability * (tiles.slopes[at] * factor - delta) * scale;
+      tiles.weights[at] = probability * factor;
     }
   }
 }
 
 template <class T, class Tile>
-__global__ void __launch_bounds__(kTileBlock)
+__global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
     key_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
   CLOZE_DYNAMIC_SHARED(shared);
-  A* const keys = reinterpret_cast<A*>(shared);
-  A* const values = keys + Tile::kTileSize;
-  A* const queries = values + Tile::kTileSize;
-  A* const douts = queries + Tile::kTileSize;
-  A* const weights = douts + Tile::kTileSize;
-  A* const slopes = weights + Tile::kScoresSize;
+  const BackwardTiles<Tile> tiles(shared);
   const AttentionCall<T>& forward = call.forward;
   const AttentionShape& shape = forward.shape;
   const std::int64_t group = shape.heads / shape.kv_heads;
@@ -118,25 +150,53 @@ __global__ void __launch_bounds__(kTileBlock)
   const std::int64_t kv_offset = kv_head * shape.head_dim;
   A dk[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
   A dv[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
-  load_tile<Tile>(keys, forward.k + kv_offset, shape.kv_stride, first_key, shape.tokens,
-                  shape.head_dim, forward.vectors);
-  load_tile<Tile>(values, forward.v + kv_offset, shape.kv_stride, first_key, shape.tokens,
-                  shape.head_dim, forward.vectors);
+  const auto load_rows = [&](A* to, const T* from, std::int64_t stride, std::int64_t first) {
+    load_tile<Tile>(to, from, stride, first, shape.tokens, shape.head_dim, forward.vectors);
+  };
+  const auto load_keys = [&] {
+    load_rows(tiles.keys, forward.k + kv_offset, shape.kv_stride, first_key);
+  };
+  const auto load_values = [&] {
+    load_rows(tiles.values, forward.v + kv_offset, shape.kv_stride, first_key);
+  };
+  if constexpr (!kTurns<Tile>) {
+    load_keys();
+    load_values();
+  }
   for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     const std::int64_t offset = head * shape.head_dim;
     for (std::int64_t query = 0; query < shape.tokens; query += kTile) {
       if (!call.bounds[query / kTile].meets(first_key, first_key + kTile)) continue;
+      const auto load_queries = [&] {
+        load_rows(tiles.queries, forward.q + offset, shape.q_stride, query);
+      };
+      const auto load_douts = [&] {
+        load_rows(tiles.douts, call.dout + offset, shape.out_stride, query);
+      };
       __syncthreads();  // The last tile's products are done.
-      load_tile<Tile>(queries, forward.q + offset, shape.q_stride, query, shape.tokens,
-                      shape.head_dim, forward.vectors);
-      load_tile<Tile>(douts, call.dout + offset, shape.out_stride, query, shape.tokens,
-                      shape.head_dim, forward.vectors);
+      load_queries();
+      if constexpr (kTurns<Tile>) {
+        load_keys();
+      } else {
+        load_douts();
+      }
       __syncthreads();
-      differentiate<Tile>(call, head, query, first_key, queries, keys, values, douts, weights,
-                          slopes);
+      differentiate<Tile>(call, head, query, first_key, tiles, [&] {
+        if constexpr (kTurns<Tile>) {
+          __syncthreads();  // The queries and keys have been read.
+          load_douts();
+          load_values();
+          __syncthreads();
+        }
+      });
       __syncthreads();
-      add_product<Tile, true>(dv, weights, douts);
-      add_product<Tile, true>(dk, slopes, queries);
+      add_product<Tile, true>(dv, tiles.weights, tiles.douts);
+      if constexpr (kTurns<Tile>) {
+        __syncthreads();  // The douts have been read.
+        load_queries();
+        __syncthreads();
+      }
+      add_product<Tile, true>(dk, tiles.slopes, tiles.queries);
     }
   }
   CLOZE_UNROLL
@@ -149,42 +209,64 @@ __global__ void __launch_bounds__(kTileBlock)
 }
 
 template <class T, class Tile>
-__global__ void __launch_bounds__(kTileBlock)
+__global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
     query_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
   CLOZE_DYNAMIC_SHARED(shared);
-  A* const keys = reinterpret_cast<A*>(shared);
-  A* const values = keys + Tile::kTileSize;
-  A* const queries = values + Tile::kTileSize;
-  A* const douts = queries + Tile::kTileSize;
-  A* const weights = douts + Tile::kTileSize;
-  A* const slopes = weights + Tile::kScoresSize;
+  const BackwardTiles<Tile> tiles(shared);
   const AttentionCall<T>& forward = call.forward;
   const AttentionShape& shape = forward.shape;
-  const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
-  const std::int64_t tile = tiles - 1 - blockIdx.x / shape.heads;  // The longest first.
+  const std::int64_t num_tiles = (shape.tokens + kTile - 1) / kTile;
+  const std::int64_t tile = num_tiles - 1 - blockIdx.x / shape.heads;  // The longest first.
   const std::int64_t first_query = tile * kTile;
   const std::int64_t head = blockIdx.x % shape.heads;
   const std::int64_t offset = head * shape.head_dim;
   const std::int64_t kv_offset = head / (shape.heads / shape.kv_heads) * shape.head_dim;
   const IntervalBounds bounds = call.bounds[tile];
   A dq[Tile::kRows][Tile::kChunks * Tile::kVec] = {};
-  load_tile<Tile>(queries, forward.q + offset, shape.q_stride, first_query, shape.tokens,
-                  shape.head_dim, forward.vectors);
-  load_tile<Tile>(douts, call.dout + offset, shape.out_stride, first_query, shape.tokens,
-                  shape.head_dim, forward.vectors);
+  const auto load_rows = [&](A* to, const T* from, std::int64_t stride, std::int64_t first) {
+    load_tile<Tile>(to, from, stride, first, shape.tokens, shape.head_dim, forward.vectors);
+  };
+  const auto load_queries = [&] {
+    load_rows(tiles.queries, forward.q + offset, shape.q_stride, first_query);
+  };
+  const auto load_douts = [&] {
+    load_rows(tiles.douts, call.dout + offset, shape.out_stride, first_query);
+  };
+  if constexpr (!kTurns<Tile>) {
+    load_queries();
+    load_douts();
+  }
   for (std::int64_t key = bounds.min_lo / kTile * kTile; key < bounds.max_hi; key += kTile) {
+    const auto load_keys = [&] {
+      load_rows(tiles.keys, forward.k + kv_offset, shape.kv_stride, key);
+    };
+    const auto load_values = [&] {
+      load_rows(tiles.values, forward.v + kv_offset, shape.kv_stride, key);
+    };
     __syncthreads();  // The last tile's product is done.
-    load_tile<Tile>(keys, forward.k + kv_offset, shape.kv_stride, key, shape.tokens, shape.head_dim,
-                    forward.vectors);
-    load_tile<Tile>(values, forward.v + kv_offset, shape.kv_stride, key, shape.tokens,
-                    shape.head_dim, forward.vectors);
+    load_keys();
+    if constexpr (kTurns<Tile>) {
+      load_queries();
+    } else {
+      load_values();
+    }
     __syncthreads();
-    differentiate<Tile>(call, head, first_query, key, queries, keys, values, douts, weights,
-                        slopes);
+    differentiate<Tile>(call, head, first_query, key, tiles, [&] {
+      if constexpr (kTurns<Tile>) {
+        __syncthreads();  // The keys and queries have been read.
+        load_values();
+        load_douts();
+        __syncthreads();
+      }
+    });
     __syncthreads();
-    add_product<Tile, false>(dq, slopes, keys);
+    if constexpr (kTurns<Tile>) {
+      load_keys();
+      __syncthreads();
+    }
+    add_product<Tile, false>(dq, tiles.slopes, tiles.keys);
   }
   CLOZE_UNROLL
   for (int i = 0; i < Tile::kRows; ++i) {
@@ -228,11 +310,11 @@ void run_backward(const BackwardCall<T>& call, IntervalBounds* bounds, Stream st
   CLOZE_LAUNCH(&bounds_kernel, grid_of((tiles + 7) / 8), kTileBlock, 0, stream, call.forward.lo,
                call.forward.hi, shape.tokens, std::int64_t{kTile}, bounds, tiles);
   auto* const of_keys = &key_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads), kTileBlock,
-               kBackwardShared<Tile>, stream, call);
+  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads), kTileBlock, kBackwardShared<Tile>,
+               stream, call);
   auto* const of_queries = &query_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_queries, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
-               kBackwardShared<Tile>, stream, call);
+  CLOZE_LAUNCH(of_queries, whole_grid(tiles * shape.heads), kTileBlock, kBackwardShared<Tile>,
+               stream, call);
 }
 
 }  // namespace

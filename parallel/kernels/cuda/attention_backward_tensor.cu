@@ -6,15 +6,16 @@
 namespace cloze::cuda {
 namespace {
 
-constexpr int kTile = 64;  // Of what a block owns, and keys of a tile.
+constexpr int kTile = 64;  // Of what a block owns.
 constexpr int kQueries = static_cast<int>(kTensorQueries);
 constexpr float kLog2E = 1.4426950408889634F;
 
 template <int kHeadDim>
 constexpr std::size_t kKeyShared = std::size_t{2} *
                                    (kTile + 2 * kQueries) * kTensorStride<kHeadDim> * 2;
-template <int kHeadDim>
-constexpr std::size_t kQueryShared = std::size_t{6} * kTile* kTensorStride<kHeadDim> * 2;
+template <int kHeadDim, int kKeys>
+constexpr std::size_t kQueryShared = std::size_t{2} *
+                                     (kTile + 2 * kKeys) * kTensorStride<kHeadDim> * 2;
 
 // What the scores of one query need.
 struct QueryStatistics {
@@ -22,6 +23,15 @@ struct QueryStatistics {
   float base;  // lse in powers of two.
   float delta;
 };
+
+// Keys of a tile of the queries' kernel. 64 have half as many barriers as 32, and twice the work
+// for copies to hide behind; with 128 channels they need 102 KiB, so that 8.6, 8.9 and 12.x take
+// 32. The order of the sums, and so their bits, are the same.
+constexpr int kManyKeys = 64;
+constexpr int kFewKeys = 32;
+
+static_assert(kKeyShared<128> + 2 * kQueries * sizeof(QueryStatistics) <= kSharedOfEveryGpu);
+static_assert(kQueryShared<128, kFewKeys> <= kSharedOfEveryGpu);
 
 template <class T>
 __device__ inline QueryStatistics statistics_of(const BackwardCall<T>& call, std::int64_t head,
@@ -173,16 +183,16 @@ __global__ void __launch_bounds__(kTensorBlock)
   }
 }
 
-template <class T, int kHeadDim>
+template <class T, int kHeadDim, int kKeys>
 __global__ void __launch_bounds__(kTensorBlock)
     query_gradient_tensor_kernel(const __grid_constant__ BackwardCall<T> call) {
   constexpr int kRow = kTensorStride<kHeadDim>;
-  constexpr int kKeyTiles = kTile / 8;
+  constexpr int kKeyTiles = kKeys / 8;
   CLOZE_DYNAMIC_SHARED(shared);
   T* const queries = reinterpret_cast<T*>(shared);
   T* const douts = queries + kTile * kRow;
   T* const keys = douts + kTile * kRow;
-  T* const values = keys + 2 * kTile * kRow;
+  T* const values = keys + 2 * kKeys * kRow;
   const AttentionCall<T>& forward = call.forward;
   const AttentionShape& shape = forward.shape;
   const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
@@ -205,22 +215,22 @@ __global__ void __launch_bounds__(kTensorBlock)
   const QueryStatistics of[2] = {statistics_of(call, head, my_query),
                                  statistics_of(call, head, my_query + 8)};
   float dq[kHeadDim / 8][4] = {};
-  const std::int64_t first_key = bounds.min_lo / kTile * kTile;
+  const std::int64_t first_key = bounds.min_lo / kKeys * kKeys;
   const auto start_keys = [&](std::int64_t key, int place) {
     if (key >= bounds.max_hi) return;
-    start_tile<kHeadDim, kTile>(keys + place * kTile * kRow, forward.k + kv_offset, shape.kv_stride,
+    start_tile<kHeadDim, kKeys>(keys + place * kKeys * kRow, forward.k + kv_offset, shape.kv_stride,
                                 key, shape.tokens);
-    start_tile<kHeadDim, kTile>(values + place * kTile * kRow, forward.v + kv_offset,
+    start_tile<kHeadDim, kKeys>(values + place * kKeys * kRow, forward.v + kv_offset,
                                 shape.kv_stride, key, shape.tokens);
   };
   start_keys(first_key, 0);
   int place = 0;
   wait_copies();
-  for (std::int64_t key = first_key; key < bounds.max_hi; key += kTile) {
+  for (std::int64_t key = first_key; key < bounds.max_hi; key += kKeys) {
     __syncthreads();  // This tile has come, and the last one has been read.
-    start_keys(key + kTile, 1 - place);
-    const T* const my_keys = keys + place * kTile * kRow;
-    const T* const my_values = values + place * kTile * kRow;
+    start_keys(key + kKeys, 1 - place);
+    const T* const my_keys = keys + place * kKeys * kRow;
+    const T* const my_values = values + place * kKeys * kRow;
     float scores[kKeyTiles][4] = {};
     float slopes[kKeyTiles][4] = {};
     multiply_rows_tensor<kHeadDim>(scores, queries + warp_row * kRow, my_keys, places);
@@ -248,21 +258,32 @@ __global__ void __launch_bounds__(kTensorBlock)
   }
 }
 
+template <class T, int kHeadDim, int kKeys>
+void run_queries(const BackwardCall<T>& call, std::int64_t tiles, Stream stream) {
+  auto* const kernel = &query_gradient_tensor_kernel<T, kHeadDim, kKeys>;
+  CLOZE_LAUNCH(kernel, whole_grid(tiles * call.forward.shape.heads), kTensorBlock,
+               (kQueryShared<kHeadDim, kKeys>), stream, call);
+}
+
 template <class T, int kHeadDim>
 void run(const BackwardCall<T>& call, Stream stream) {
   const AttentionShape& shape = call.forward.shape;
   const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
   auto* const of_keys = &key_gradient_tensor_kernel<T, kHeadDim>;
   const std::int64_t parts = num_head_parts(shape);
-  CLOZE_LAUNCH(of_keys, static_cast<unsigned>(tiles * shape.kv_heads * parts), kTensorBlock,
+  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads * parts), kTensorBlock,
                kKeyShared<kHeadDim>, stream, call, parts);
   if (parts > 1) {
     CLOZE_LAUNCH(&add_head_parts_tensor_kernel<T>, grid_of(shape.tokens), kTensorBlock, 0, stream,
                  call, parts);
   }
-  auto* const of_queries = &query_gradient_tensor_kernel<T, kHeadDim>;
-  CLOZE_LAUNCH(of_queries, static_cast<unsigned>(tiles * shape.heads), kTensorBlock,
-               kQueryShared<kHeadDim>, stream, call);
+  if constexpr (kQueryShared < kHeadDim, kManyKeys >> kSharedOfEveryGpu) {
+    if (shared_of_gpu() < kQueryShared<kHeadDim, kManyKeys>) {
+      run_queries<T, kHeadDim, kFewKeys>(call, tiles, stream);
+      return;
+    }
+  }
+  run_queries<T, kHeadDim, kManyKeys>(call, tiles, stream);
 }
 
 }  // namespace

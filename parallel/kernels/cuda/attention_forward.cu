@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(kTileBlock, kForwardBlocks)
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
   constexpr int kRows = Tile::kRows;
+  static_assert(kForwardShared<Tile> <= kSharedOfEveryGpu);
   CLOZE_DYNAMIC_SHARED(shared);
   A* const queries = reinterpret_cast<A*>(shared);
   A* const rows = queries + Tile::kTileSize;  // Keys, then values.
@@ -83,13 +84,16 @@ __global__ void __launch_bounds__(kTileBlock, kForwardBlocks)
         of_tile = Larger{}(of_tile, __shfl_xor_sync(kAllLanes, of_tile, bits));
       }
       const A grown = Larger{}(of_tile, largest[i]);
-      const bool none = grown == -static_cast<A>(INFINITY);  // No key seen yet.
+      // No key seen yet: every score is -infinity, whose probability is 0, or a NaN, which must
+      // show. A branch, for to subtract another number than `grown` takes registers that spill.
+      const bool none = grown == -static_cast<A>(INFINITY);
       const A shrink = none ? A{1} : exponential(largest[i] - grown);
       largest[i] = grown;
       A total = 0;
       CLOZE_UNROLL
       for (int j = 0; j < kRows; ++j) {
-        scores[i][j] = none ? A{0} : exponential(scores[i][j] - grown);
+        const A unseen = scores[i][j] < 0 ? A{0} : scores[i][j];
+        scores[i][j] = none ? unseen : exponential(scores[i][j] - grown);
         total += scores[i][j];
       }
       for (unsigned bits = 8; bits > 0; bits /= 2) {
@@ -137,8 +141,8 @@ void attention_forward(const AttentionShape& shape, const T* q, const T* k, cons
     using Tile = TileShape<T, head_dim.value, kTile>;
     auto* const kernel = &attention_forward_kernel<T, Tile>;
     const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
-    CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * shape.heads), kTileBlock,
-                 kForwardShared<Tile>, stream, call, out, lse);
+    CLOZE_LAUNCH(kernel, whole_grid(tiles * shape.heads), kTileBlock, kForwardShared<Tile>, stream,
+                 call, out, lse);
   });
 }
 

@@ -11,6 +11,7 @@ constexpr int kTile = 64;  // Queries and keys of a tile.
 
 template <int kHeadDim>
 constexpr std::size_t kShared = std::size_t{3} * kTile* kTensorStride<kHeadDim> * 2;
+static_assert(kShared<128> <= kSharedOfEveryGpu);
 
 template <class T, int kHeadDim>
 __global__ void __launch_bounds__(kTensorBlock)
@@ -79,7 +80,9 @@ __global__ void __launch_bounds__(kTensorBlock)
       }
       grown = fmaxf(grown, __shfl_xor_sync(kAllLanes, grown, 1));
       grown = fmaxf(grown, __shfl_xor_sync(kAllLanes, grown, 2));
-      const float base = grown == -INFINITY ? 0.0F : grown;  // No key seen yet: all become 0.
+      // Where no key is seen yet, every score is -infinity or NaN: the one gives 0, the other
+      // shows.
+      const float base = grown == -INFINITY ? 0.0F : grown;
       const float shrink = exp2f(largest[i] - base);
       largest[i] = grown;
       float total = 0;
@@ -126,8 +129,8 @@ template <class T, int kHeadDim>
 void run(const AttentionCall<T>& call, T* out, float* lse, Stream stream) {
   auto* const kernel = &attention_tensor_kernel<T, kHeadDim>;
   const std::int64_t tiles = (call.shape.tokens + kTile - 1) / kTile;
-  CLOZE_LAUNCH(kernel, static_cast<unsigned>(tiles * call.shape.heads), kTensorBlock,
-               kShared<kHeadDim>, stream, call, out, lse);
+  CLOZE_LAUNCH(kernel, whole_grid(tiles * call.shape.heads), kTensorBlock, kShared<kHeadDim>,
+               stream, call, out, lse);
 }
 
 }  // namespace

@@ -91,8 +91,7 @@ void bias_gradient(const T* dy, Accumulator<T>* dbias, std::int64_t n, std::int6
   auto* const parts = static_cast<Accumulator<T>*>(workspace);
   with_width<T>(vectors_fit<T>(f, {dy}), [&](auto width) {
     constexpr std::int64_t kColumns = 32 * width.value;
-    const dim3 grid(static_cast<unsigned>((f + kColumns - 1) / kColumns),
-                    static_cast<unsigned>(num_parts));
+    const dim3 grid(whole_grid((f + kColumns - 1) / kColumns), static_cast<unsigned>(num_parts));
     CLOZE_LAUNCH((&bias_gradient_kernel<T, width.value>), grid, kBlock, 0, stream, dy, parts, n, f);
   });
   add_column_sums(parts, num_parts, f, dbias, stream);

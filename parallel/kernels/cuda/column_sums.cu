@@ -35,7 +35,7 @@ template <class A>
 void add_column_sums(const A* parts, std::int64_t num_parts, std::int64_t columns, A* total,
                      Stream stream) {
   if (columns == 0) return;
-  CLOZE_LAUNCH(&column_sums_kernel<A>, static_cast<unsigned>((columns + kColumns - 1) / kColumns),
+  CLOZE_LAUNCH(&column_sums_kernel<A>, whole_grid((columns + kColumns - 1) / kColumns),
                kColumns * kGroups, 0, stream, parts, num_parts, columns, total);
 }
 

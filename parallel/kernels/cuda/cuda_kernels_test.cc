@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Family{"Casts", &check_casts}, Family{"Embeddings", &check_embeddings},
                     Family{"Dropout", &check_dropout}, Family{"CrossEntropy", &check_cross_entropy},
                     Family{"AdamW", &check_adamw}, Family{"Sums", &check_sums},
-                    Family{"Attention", &check_attention}),
+                    Family{"Values", &check_values}, Family{"Attention", &check_attention}),
     [](const testing::TestParamInfo<Family>& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "parallel/kernels/accumulator.h"
+#include "parallel/kernels/cuda/shared_memory.h"
 #include "parallel/kernels/cuda/stream.h"
 
 #ifdef __CUDACC__
@@ -16,16 +17,24 @@
 #include <cuda_runtime.h>
 
 #include "parallel/base/check.h"
+#include "parallel/kernels/cuda/launch_error.h"
+
+// call: what was asked, made only where it failed.
+#define CLOZE_CHECK_LAUNCH(error, call)                                                    \
+  do {                                                                                     \
+    const cudaError_t launched = (error);                                                  \
+    if (launched != cudaSuccess) {                                                         \
+      ::cloze::cuda::fail_launch(launched, (call), cudaGetErrorString(launched), __FILE__, \
+                                 __LINE__);                                                \
+    }                                                                                      \
+  } while (false)
 
 // kernel: a pointer to a __global__ function. The grid must not be empty.
-#define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                          \
-  do {                                                                                  \
-    ::cloze::cuda::allow_shared((kernel), (shared));                                    \
-    (kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                     \
-    const cudaError_t launched = cudaGetLastError();                                    \
-    CLOZE_CHECK(launched == cudaSuccess,                                                \
-                ::cloze::str("a kernel did not start: ", cudaGetErrorString(launched)), \
-                "report this with the sizes of the call");                              \
+#define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                     \
+  do {                                                                             \
+    ::cloze::cuda::allow_shared((kernel), (shared));                               \
+    (kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                \
+    CLOZE_CHECK_LAUNCH(cudaGetLastError(), ::cloze::str("a kernel was to start")); \
   } while (false)
 
 // `bytes` of the launch, as name: unsigned char*.
@@ -40,15 +49,29 @@
 
 namespace cloze::cuda {
 
+static_assert(kInvalidValue == cudaErrorInvalidValue &&
+              kInvalidConfiguration == cudaErrorInvalidConfiguration &&
+              kLaunchOutOfResources == cudaErrorLaunchOutOfResources &&
+              kInvalidDeviceFunction == cudaErrorInvalidDeviceFunction &&
+              kNoKernelImageForDevice == cudaErrorNoKernelImageForDevice);
+
+// Bytes of shared memory that a block may have on the GPU that this thread computes on.
+inline std::size_t shared_of_gpu() {
+  int gpu = 0;
+  int bytes = 0;
+  CLOZE_CHECK_LAUNCH(cudaGetDevice(&gpu), str("which GPU this thread computes on"));
+  CLOZE_CHECK_LAUNCH(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu),
+                     str("how much shared memory GPU ", gpu, " has"));
+  return static_cast<std::size_t>(bytes);
+}
+
 // Kernels may have 48 KiB of dynamic shared memory; more is asked for.
 template <class Kernel>
 void allow_shared(Kernel kernel, std::size_t bytes) {
   if (bytes <= 48 * 1024) return;
-  const cudaError_t allowed = cudaFuncSetAttribute(
-      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-  CLOZE_CHECK(allowed == cudaSuccess,
-              str("no ", bytes, " bytes of shared memory: ", cudaGetErrorString(allowed)),
-              "use a GPU of compute capability 8.0 or later");
+  CLOZE_CHECK_LAUNCH(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                          static_cast<int>(bytes)),
+                     str("a kernel needs ", bytes, " bytes of shared memory"));
 }
 
 }  // namespace cloze::cuda
@@ -56,6 +79,12 @@ void allow_shared(Kernel kernel, std::size_t bytes) {
 #else
 
 #include "parallel/kernels/cuda/emulator.h"
+
+namespace cloze::cuda {
+
+inline std::size_t shared_of_gpu() { return emulator::shared_of_gpu(); }
+
+}  // namespace cloze::cuda
 
 #define CLOZE_LAUNCH(kernel, grid, block, shared, stream, ...)                                   \
   do {                                                                                           \

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <type_traits>
 
+#include "parallel/base/check.h"
 #include "parallel/base/dtype.h"
 #include "parallel/kernels/cuda/device.h"
 
@@ -126,6 +127,13 @@ __device__ inline double exponential(double x) { return exp(x); }
 // A grid for `count` pieces of work whose blocks go on in strides of the grid.
 inline unsigned grid_of(std::int64_t count, std::int64_t largest = std::int64_t{1} << 20) {
   return static_cast<unsigned>(count < largest ? count : largest);
+}
+
+// A grid of `blocks` blocks, each of which has one piece of work.
+inline unsigned whole_grid(std::int64_t blocks) {
+  CLOZE_CHECK(blocks >= 1 && blocks <= INT32_MAX, str("a grid of ", blocks, " blocks"),
+              "report this with the sizes of the call");
+  return static_cast<unsigned>(blocks);
 }
 
 // Threads for `count` pieces of work of a block: whole warps, at most `largest`.

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "parallel/kernels/cuda/shared_memory.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -41,7 +43,6 @@ namespace cloze::cuda::emulator {
 namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{128} * 1024;
-constexpr std::size_t kSharedOfAllGpus = std::size_t{163} * 1024;  // Of compute capability 8.0.
 constexpr unsigned kLargestGridYZ = 65535;
 
 enum class Wait : std::uint8_t { kNone, kWarp, kBlock, kEnded };
@@ -84,6 +85,8 @@ struct Machine {
   std::uint64_t seed = 0;
   std::uint64_t random = 1;
   bool only_last_block = false;
+  std::size_t shared_of_gpu = kSharedOfEveryGpu;
+  std::size_t shared_of_last_launch = 0;
 };
 
 Machine& machine() {
@@ -204,6 +207,12 @@ void set_seed(std::uint64_t seed) {
 
 void only_last_block(bool only) { machine().only_last_block = only; }
 
+void set_shared_of_gpu(std::size_t bytes) { machine().shared_of_gpu = bytes; }
+
+std::size_t shared_of_gpu() { return machine().shared_of_gpu; }
+
+std::size_t shared_of_last_launch() { return machine().shared_of_last_launch; }
+
 void block_barrier(int line) {
   Fiber& fiber = machine().fibers[machine().current];
   fiber.wait = Wait::kBlock;
@@ -253,7 +262,10 @@ void launch(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function
       grid.z == 0 || grid.z > kLargestGridYZ) {
     stop("a grid beyond a GPU's limits", static_cast<int>(grid.x));
   }
-  if (shared_bytes > kSharedOfAllGpus) stop("more shared memory than every GPU has", 0);
+  if (shared_bytes > m.shared_of_gpu) {
+    stop("more shared memory than the GPU has", static_cast<int>(shared_bytes));
+  }
+  m.shared_of_last_launch = shared_bytes;
   m.thread = &thread;
   m.size = block.x;
   if (m.fibers.size() < m.size) m.fibers.resize(m.size);

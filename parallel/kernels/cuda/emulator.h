@@ -46,6 +46,12 @@ void set_seed(std::uint64_t seed);
 // Of the grids of all later launches only the last block runs: the one with the largest indices.
 void only_last_block(bool only);
 
+// What a block may have on the GPU that later launches are for: kSharedOfEveryGpu, if not set.
+void set_shared_of_gpu(std::size_t bytes);
+std::size_t shared_of_gpu();
+// Bytes of dynamic shared memory that the last launch asked for.
+std::size_t shared_of_last_launch();
+
 void block_barrier(int line);
 
 // Gives `size` bytes of this lane to its warp; returns those of lane 0, lane i's lie at

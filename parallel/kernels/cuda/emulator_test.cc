@@ -9,6 +9,7 @@
 
 #include "parallel/kernels/cuda/element.h"
 #include "parallel/kernels/cuda/reduce.h"
+#include "parallel/kernels/cuda/shared_memory.h"
 
 namespace cloze::cuda {
 namespace {
@@ -82,6 +83,14 @@ TEST(EmulatorTest, ACopyIsNotDoneBeforeItIsWaitedFor) {
   EXPECT_EQ(seen[1], 3.0F);
 }
 
+TEST(EmulatorTest, AGpuMayHaveMoreSharedMemory) {
+  constexpr std::size_t kBytes = std::size_t{163} * 1024;
+  emulator::set_shared_of_gpu(kBytes);
+  EXPECT_EQ(shared_of_gpu(), kBytes);
+  emulator::run(dim3(1), dim3(32), kBytes, [] {});
+  emulator::set_shared_of_gpu(kSharedOfEveryGpu);
+}
+
 TEST(EmulatorTest, OnlyTheLastBlockRuns) {
   std::vector<int> seen(12);
   const auto kernel = [](int* out) { out[blockIdx.y * gridDim.x + blockIdx.x] = 1; };
@@ -150,7 +159,7 @@ TEST(EmulatorDeathTest, LaunchesThatNoGpuTakes) {
   EXPECT_DEATH(emulator::launch(dim3(1), dim3(48), 0, nothing), "whole warps");
   EXPECT_DEATH(emulator::launch(dim3(1, 65536), dim3(32), 0, nothing), "beyond a GPU's limits");
   EXPECT_DEATH(emulator::launch(dim3(0), dim3(32), 0, nothing), "beyond a GPU's limits");
-  EXPECT_DEATH(emulator::launch(dim3(1), dim3(32), std::size_t{200} * 1024, nothing),
+  EXPECT_DEATH(emulator::launch(dim3(1), dim3(32), kSharedOfEveryGpu + 1, nothing),
                "more shared memory");
 }
 

@@ -64,7 +64,7 @@ std::int64_t sorted_size(std::int64_t count) {
 }
 
 void sort_keys(std::uint64_t* keys, std::int64_t size, Stream stream) {
-  const auto tiles = static_cast<unsigned>(size / kTile);
+  const unsigned tiles = whole_grid(size / kTile);
   CLOZE_LAUNCH(&sort_tile_kernel, tiles, kBlock, 0, stream, keys, std::int64_t{1}, kTile / 2);
   for (std::int64_t run = kTile; run < size; run *= 2) {
     for (std::int64_t stride = run; stride >= kTile; stride /= 2) {
