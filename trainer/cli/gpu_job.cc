@@ -2,12 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "trainer/cli/report_error.h"
+#include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
@@ -46,11 +49,23 @@ void end_job(MpiSession& session, const std::filesystem::path& folder, const Err
 
 }  // namespace
 
+void check_ranks_of_one_gpu(Communicator& world, const NcclLibrary& nccl, const CudaUuid& uuid) {
+  const std::vector<std::string> gpus = gather_texts(world, text_of(uuid));
+  if (std::set<std::string>(gpus.begin(), gpus.end()).size() == gpus.size()) return;
+  together(world, [&] { check_nccl_of_one_gpu(version_of(nccl)); });
+}
+
 GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
                const GpuJobOptions& options)
     : gpu_(gpu), session_(session) {
-  if (session.world_size() == 1 || (options.share_gpus && !nccl_may_share_gpus())) return;
-  nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives));
+  if (session.world_size() == 1) return;
+  if (options.share_gpus) {
+    const bool by_nccl = nccl_may_share_gpus();
+    require_same(world, by_nccl ? "1" : "", "NCCL_MULTI_RANK_GPU_ENABLE");
+    if (!by_nccl) return;
+  }
+  together(world, [&] { nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives)); });
+  if (options.share_gpus) check_ranks_of_one_gpu(world, *nccl_library_, gpu.uuid());
   nccl_.emplace(
       nccl_device(), world,
       NcclSession::Options{.deadline = session.deadline(),
