@@ -55,6 +55,16 @@ void check_ranks_of_one_gpu(Communicator& world, const NcclLibrary& nccl, const 
   together(world, [&] { check_nccl_of_one_gpu(version_of(nccl)); });
 }
 
+std::map<std::string, std::string> numerics_of_gpu(const std::string& name, const CudaRuntime& cuda,
+                                                   const NcclLibrary* nccl) {
+  int runtime = 0;
+  cuda.check(cuda.runtime_version(&runtime), "asking for the runtime's version");
+  std::map<std::string, std::string> numerics = {
+      {"gpu", name}, {"gpu_runtime", str(runtime)}, {"gpu_driver", driver_text(cuda)}};
+  if (nccl != nullptr) numerics["nccl"] = nccl_version_text(version_of(*nccl));
+  return numerics;
+}
+
 GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
                const GpuJobOptions& options)
     : gpu_(gpu), session_(session) {
@@ -103,9 +113,7 @@ Groups GpuJob::connect(const Mesh& mesh, int kv_replicas) {
 }
 
 std::map<std::string, std::string> GpuJob::numerics() const {
-  int version = 0;
-  gpu_.cuda().check(gpu_.cuda().runtime_version(&version), "asking for the runtime's version");
-  return {{"gpu", gpu_.name()}, {"gpu_runtime", str(version)}};
+  return numerics_of_gpu(gpu_.name(), gpu_.cuda(), nccl_library_ ? &*nccl_library_ : nullptr);
 }
 
 ComputeDevice GpuJob::device() const {

@@ -29,6 +29,11 @@ struct GpuJobOptions {
 // if a restart helped.
 void check_ranks_of_one_gpu(Communicator& world, const NcclLibrary& nccl, const CudaUuid& uuid);
 
+// What the bits of a GPU's numbers depend on beside the build: its name, its runtime, driver and
+// NCCL, where that is used.
+std::map<std::string, std::string> numerics_of_gpu(const std::string& name, const CudaRuntime& cuda,
+                                                   const NcclLibrary* nccl);
+
 class GpuJob {
  public:
   // Every rank of the session calls it, with its GPU. Throws Error kUsage when two ranks have one

@@ -5,6 +5,7 @@
 #include "parallel/base/check.h"
 #include "tests/support/run_ranks.h"
 #include "trainer/loop/agreement.h"
+#include "trainer/loop/numerics.h"
 
 namespace cloze {
 namespace {
@@ -36,6 +37,30 @@ TEST(GpuJobTest, RanksOnOneGpuNeedAnNcclThatCarriesBetweenThem) {
       EXPECT_NE(error.fix().find("2.30.0"), std::string::npos) << error.what();
     }
   });
+}
+
+CudaRuntime runtime_of_13() {
+  CudaRuntime cuda{};
+  cuda.runtime_version = [](int* version) {
+    *version = 13000;
+    return kCudaSuccess;
+  };
+  cuda.driver_version = cuda.runtime_version;
+  return cuda;
+}
+
+TEST(GpuJobTest, AnotherNcclOnResumeIsAChangeOfTheNumerics) {
+  const CudaRuntime cuda = runtime_of_13();
+  const NcclLibrary older = nccl_of<22809>();
+  const NcclLibrary newer = nccl_of<23000>();
+  const Numerics before = numerics_of_gpu("H100", cuda, &older);
+  EXPECT_EQ(before.at("gpu"), "H100");
+  EXPECT_EQ(before.at("gpu_runtime"), "13000");
+  EXPECT_EQ(before.at("gpu_driver"), driver_text(cuda));
+  EXPECT_EQ(before, numerics_of_gpu("H100", cuda, &older));
+  const std::vector<NumericsChange> expected = {{"nccl", "2.28.9", "2.30.0"}};
+  EXPECT_EQ(find_changes(before, numerics_of_gpu("H100", cuda, &newer)), expected);
+  EXPECT_FALSE(numerics_of_gpu("H100", cuda, nullptr).contains("nccl")) << "where none is used";
 }
 
 }  // namespace
