@@ -1,6 +1,7 @@
 #include "parallel/device/cuda_runtime.h"
 
 #include <algorithm>
+#include <array>
 
 #include "parallel/base/check.h"
 #include "parallel/base/system_file.h"
@@ -12,15 +13,16 @@ namespace {
 constexpr const char* kFixLibraries =
     "install CUDA 13's runtime and NVIDIA's driver, or train with --device cpu";
 
-// cudaErrorInsufficientDriver, cudaErrorNoDevice: nothing that a restart would change.
-constexpr CudaResult kInsufficientDriver = 35;
-constexpr CudaResult kNoDevice = 100;
+// cudaErrorStubLibrary, cudaErrorInsufficientDriver, cudaErrorNoDevice,
+// cudaErrorSystemDriverMismatch, cudaErrorCompatNotSupportedOnDevice: nothing that a restart would
+// change.
+constexpr std::array<CudaResult, 5> kSetup = {34, 35, 100, 803, 804};
 
 }  // namespace
 
 void CudaRuntime::check(CudaResult result, const char* call) const {
   if (result == kCudaSuccess) return;
-  const bool is_setup = result == kInsufficientDriver || result == kNoDevice;
+  const bool is_setup = std::ranges::find(kSetup, result) != kSetup.end();
   fail(is_setup ? ExitCode::kUsage : ExitCode::kTransient,
        str(call, ": CUDA says '", error_string(result), "' (", result, ")"),
        is_setup ? "run where nvidia-smi lists a GPU, or train with --device cpu"

@@ -65,6 +65,9 @@ TEST(CudaRuntimeTest, NoGpuIsAnErrorOfUse) {
   const Error error = error_of([&] { count_gpus(refused); });
   EXPECT_EQ(error.code(), ExitCode::kUsage);
   EXPECT_NE(error.problem().find("no CUDA-capable device"), std::string::npos) << error.what();
+  const CudaRuntime stub = runtime_that_counts([](int*) { return CudaResult{34}; });
+  EXPECT_EQ(error_of([&] { count_gpus(stub); }).code(), ExitCode::kUsage)
+      << "a toolkit's stand-in for the driver";
   const CudaRuntime broken = runtime_that_counts([](int*) { return CudaResult{719}; });
   EXPECT_EQ(error_of([&] { count_gpus(broken); }).code(), ExitCode::kTransient);
 }
