@@ -1,8 +1,10 @@
 #include "parallel/device/cuda_runtime.h"
 
-#include <string_view>
+#include <algorithm>
+#include <array>
 
 #include "parallel/base/check.h"
+#include "parallel/base/system_file.h"
 #include "parallel/device/shared_library.h"
 
 namespace cloze {
@@ -11,15 +13,16 @@ namespace {
 constexpr const char* kFixLibraries =
     "install CUDA 13's runtime and NVIDIA's driver, or train with --device cpu";
 
-// cudaErrorInsufficientDriver, cudaErrorNoDevice: nothing that a restart would change.
-constexpr CudaResult kInsufficientDriver = 35;
-constexpr CudaResult kNoDevice = 100;
+// cudaErrorStubLibrary, cudaErrorInsufficientDriver, cudaErrorNoDevice,
+// cudaErrorSystemDriverMismatch, cudaErrorCompatNotSupportedOnDevice: nothing that a restart would
+// change.
+constexpr std::array<CudaResult, 5> kSetup = {34, 35, 100, 803, 804};
 
 }  // namespace
 
 void CudaRuntime::check(CudaResult result, const char* call) const {
   if (result == kCudaSuccess) return;
-  const bool is_setup = result == kInsufficientDriver || result == kNoDevice;
+  const bool is_setup = std::ranges::find(kSetup, result) != kSetup.end();
   fail(is_setup ? ExitCode::kUsage : ExitCode::kTransient,
        str(call, ": CUDA says '", error_string(result), "' (", result, ")"),
        is_setup ? "run where nvidia-smi lists a GPU, or train with --device cpu"
@@ -37,6 +40,8 @@ CudaRuntime open_cuda_runtime() {
   // version. A device has the same number in both.
   driver.load(cuda.device_uuid, "cuDeviceGetUuid_v2");
   driver.load(cuda.device_name, "cuDeviceGetName");
+  driver.load(cuda.device_total_memory, "cuDeviceTotalMem_v2");
+  driver.load(cuda.device_attribute, "cuDeviceGetAttribute");
   runtime.load(cuda.runtime_version, "cudaRuntimeGetVersion");
   runtime.load(cuda.driver_version, "cudaDriverGetVersion");
   runtime.load(cuda.device_stream_priority_range, "cudaDeviceGetStreamPriorityRange");
@@ -59,6 +64,33 @@ int count_gpus(const CudaRuntime& cuda) {
                 "run where nvidia-smi lists one, see CUDA_VISIBLE_DEVICES, or train with "
                 "--device cpu");
   return count;
+}
+
+std::string cuda_version_text(int version) { return str(version / 1000, ".", version % 1000 / 10); }
+
+std::string parse_nvidia_driver(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  constexpr std::string_view kBlank = " \t";
+  for (std::size_t at = text.find_first_not_of(kBlank); at != std::string_view::npos;
+       at = text.find_first_not_of(kBlank, at)) {
+    const std::size_t end = std::min(text.find_first_of(kBlank, at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    // Of the words between the maker's name and the date, the one that is a number of parts.
+    if (word.find('.') != std::string_view::npos &&
+        word.find_first_not_of("0123456789.") == std::string_view::npos) {
+      return std::string(word);
+    }
+    at = end;
+  }
+  return "";
+}
+
+std::string driver_text(const CudaRuntime& cuda) {
+  std::string own = parse_nvidia_driver(system_text("/proc/driver/nvidia/version").value_or(""));
+  if (!own.empty()) return own;
+  int version = 0;
+  cuda.check(cuda.driver_version(&version), "asking for the driver's version");
+  return str("of CUDA ", cuda_version_text(version));
 }
 
 std::string text_of(const CudaUuid& uuid) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 struct CUstream_st;
 struct CUevent_st;
@@ -22,6 +23,9 @@ constexpr CudaResult kCudaNotReady = 600;
 constexpr unsigned kCudaStreamNonBlocking = 1;
 constexpr unsigned kCudaEventDisableTiming = 2;
 constexpr int kCudaMemcpyDefault = 4;  // The addresses tell the direction.
+// Of a device's attributes, its compute capability.
+constexpr int kCudaCapabilityMajor = 75;
+constexpr int kCudaCapabilityMinor = 76;
 
 // The names are CUDA's without their "cuda"; their documentation says what each does.
 struct CudaRuntime {
@@ -29,6 +33,8 @@ struct CudaRuntime {
   CudaResult (*set_device)(int device);
   CudaResult (*device_uuid)(CudaUuid* uuid, int device);
   CudaResult (*device_name)(char* name, int length, int device);
+  CudaResult (*device_total_memory)(std::size_t* bytes, int device);
+  CudaResult (*device_attribute)(int* value, int attribute, int device);
   CudaResult (*runtime_version)(int* version);
   CudaResult (*driver_version)(int* version);
   CudaResult (*device_stream_priority_range)(int* least, int* greatest);
@@ -53,6 +59,17 @@ CudaRuntime open_cuda_runtime();
 
 // How many GPUs this process may use; at least one. Throws Error kUsage when there are none.
 int count_gpus(const CudaRuntime& cuda);
+
+// "13.0" of 13000, as CUDA numbers its versions.
+std::string cuda_version_text(int version);
+
+// "580.65.06": the driver's own version, of the text of /proc/driver/nvidia/version; empty when the
+// text tells none.
+std::string parse_nvidia_driver(std::string_view text);
+
+// The driver's version: its own, or, where the system does not show that, "of CUDA 13.0", the
+// latest that it takes programs of.
+std::string driver_text(const CudaRuntime& cuda);
 
 // "GPU-5a1e...", as nvidia-smi writes it.
 std::string text_of(const CudaUuid& uuid);

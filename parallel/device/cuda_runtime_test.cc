@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -41,9 +42,13 @@ TEST(SharedLibraryTest, NamesTheLibrariesThatDoNotOpen) {
 TEST(SharedLibraryTest, OpensTheFirstThatThereIsAndNamesAFunctionThatItLacks) {
   const SharedLibrary library({"libcloze-none.so", "libc.so.6"}, "install another");
   EXPECT_EQ(library.name(), "libc.so.6");
+  EXPECT_EQ(library.file().filename(), "libc.so.6");
   int (*absolute)(int) = nullptr;
   library.load(absolute, "abs");
   EXPECT_EQ(absolute(-3), 3);
+  EXPECT_TRUE(std::filesystem::equivalent(library_file_of(reinterpret_cast<const void*>(absolute)),
+                                          library.file()));
+  EXPECT_TRUE(library_file_of(nullptr).empty());
   const Error error = error_of([&] { library.load(absolute, "no_such_function"); });
   EXPECT_EQ(error.code(), ExitCode::kUsage);
   EXPECT_NE(error.problem().find("libc.so.6 has no function no_such_function"), std::string::npos)
@@ -60,6 +65,9 @@ TEST(CudaRuntimeTest, NoGpuIsAnErrorOfUse) {
   const Error error = error_of([&] { count_gpus(refused); });
   EXPECT_EQ(error.code(), ExitCode::kUsage);
   EXPECT_NE(error.problem().find("no CUDA-capable device"), std::string::npos) << error.what();
+  const CudaRuntime stub = runtime_that_counts([](int*) { return CudaResult{34}; });
+  EXPECT_EQ(error_of([&] { count_gpus(stub); }).code(), ExitCode::kUsage)
+      << "a toolkit's stand-in for the driver";
   const CudaRuntime broken = runtime_that_counts([](int*) { return CudaResult{719}; });
   EXPECT_EQ(error_of([&] { count_gpus(broken); }).code(), ExitCode::kTransient);
 }
@@ -68,6 +76,33 @@ TEST(CudaRuntimeTest, AnIdentityReadsAsNvidiaSmiWritesIt) {
   CudaUuid uuid{};
   for (std::size_t i = 0; i < uuid.size(); ++i) uuid[i] = static_cast<char>(i * 17);
   EXPECT_EQ(text_of(uuid), "GPU-00112233-4455-6677-8899-aabbccddeeff");
+}
+
+TEST(CudaRuntimeTest, TheDriversVersionIsReadFromItsOwnText) {
+  EXPECT_EQ(
+      parse_nvidia_driver(
+          "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC "
+          "2023\nGCC version:  gcc version 11.4.0 (Ubuntu 11.4.0-1ubuntu1~22.04)\n"),
+      "535.104.05");
+  EXPECT_EQ(
+      parse_nvidia_driver("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  "
+                          "Release Build  (dvs-builder@U22)  Sun Jul 27 07:19:33 UTC 2025"),
+      "580.65.06");
+  EXPECT_EQ(parse_nvidia_driver("NVRM version: none\n1.2.3"), "");
+  EXPECT_EQ(parse_nvidia_driver(""), "");
+}
+
+TEST(CudaRuntimeTest, VersionsReadAsCudaWritesThem) {
+  EXPECT_EQ(cuda_version_text(13000), "13.0");
+  EXPECT_EQ(cuda_version_text(12080), "12.8");
+  EXPECT_EQ(cuda_version_text(0), "0.0");
+  CudaRuntime cuda{};
+  cuda.driver_version = [](int* version) {
+    *version = 13010;
+    return kCudaSuccess;
+  };
+  const std::string text = driver_text(cuda);  // This machine may have a driver.
+  EXPECT_TRUE(text == "of CUDA 13.1" || text.find_first_not_of("0123456789.") == text.npos) << text;
 }
 
 // Where there is a driver, the table is whole; where there is none, the error names it.

@@ -33,6 +33,24 @@ NcclLibrary open_nccl_library(const std::string& name) {
   return nccl;
 }
 
+int version_of(const NcclLibrary& nccl) {
+  int version = 0;
+  const NcclResult result = nccl.get_version(&version);
+  CLOZE_REQUIRE(result == kNcclSuccess, ExitCode::kTransient,
+                str("asking for the version: NCCL says '", nccl.error_string(result), "'"),
+                "start again; if it comes back, install NCCL again");
+  return version;
+}
+
+void check_nccl_of_one_gpu(int version) {
+  CLOZE_REQUIRE(version >= kOldestNcclOfOneGpu, ExitCode::kUsage,
+                str("NCCL_MULTI_RANK_GPU_ENABLE is 1, but NCCL ", nccl_version_text(version),
+                    " carries nothing between ranks on one GPU"),
+                str("install NCCL ", nccl_version_text(kOldestNcclOfOneGpu),
+                    " or later, or unset NCCL_MULTI_RANK_GPU_ENABLE: then tensors go through the "
+                    "hosts' memory"));
+}
+
 std::string nccl_version_text(int version) {
   return str(version / 10000, ".", version / 100 % 100, ".", version % 100);
 }

@@ -23,6 +23,8 @@ constexpr int kNcclUint8 = 1;     // Of ncclDataType_t: NCCL moves bytes for us,
 constexpr int kNcclNoColor = -1;  // NCCL_SPLIT_NOCOLOR: no member of any part.
 // The oldest that knows all of NcclConfig.
 constexpr int kOldestNccl = 22800;
+// The oldest that carries tensors between ranks on one GPU, when NCCL_MULTI_RANK_GPU_ENABLE is 1.
+constexpr int kOldestNcclOfOneGpu = 23000;
 
 struct NcclUniqueId {
   char internal[128];
@@ -77,6 +79,12 @@ struct NcclLibrary {
 // Opens NCCL, or the library of that name, which has the same functions. Throws Error kUsage where
 // there is none or where it is too old.
 NcclLibrary open_nccl_library(const std::string& name = "libnccl.so.2");
+
+// What it says of itself. Throws Error kTransient with its words when it says nothing.
+int version_of(const NcclLibrary& nccl);
+
+// Throws Error kUsage when NCCL of this version carries nothing between ranks on one GPU.
+void check_nccl_of_one_gpu(int version);
 
 // "2.28.9" of 22809.
 std::string nccl_version_text(int version);

@@ -52,6 +52,21 @@ TEST(NcclLibraryTest, VersionsAreReadable) {
   EXPECT_EQ(nccl_version_text(23000), "2.30.0");
 }
 
+TEST(NcclLibraryTest, OnlyLaterOnesCarryTensorsBetweenRanksOnOneGpu) {
+  check_nccl_of_one_gpu(23000);
+  check_nccl_of_one_gpu(23203);
+  for (const int version : {kOldestNccl, 22809, 22999}) {
+    try {
+      check_nccl_of_one_gpu(version);
+      ADD_FAILURE() << version;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      EXPECT_NE(error.problem().find(nccl_version_text(version)), std::string::npos);
+      EXPECT_NE(error.fix().find("unset NCCL_MULTI_RANK_GPU_ENABLE"), std::string::npos);
+    }
+  }
+}
+
 // Where NCCL is installed, it opens and answers, GPU or not; where it is not, the error says so.
 TEST(NcclLibraryTest, OpensOrSaysWhatIsMissing) {
   try {

@@ -1,6 +1,7 @@
 // A library that is opened while the program runs, for what only some machines have.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ class SharedLibrary {
   }
 
   const std::string& name() const { return name_; }
+  // The file that the loader took.
+  std::filesystem::path file() const;
 
  private:
   void* address_of(const char* symbol) const;
@@ -28,5 +31,9 @@ class SharedLibrary {
   std::string fix_;
   void* handle_ = nullptr;
 };
+
+// The file of the library, or the program, that the loader took this function from; empty when it
+// is of none.
+std::filesystem::path library_file_of(const void* function);
 
 }  // namespace cloze

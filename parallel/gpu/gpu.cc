@@ -6,8 +6,8 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "parallel/base/check.h"
-#include "parallel/device/shared_library.h"
 #include "parallel/gpu/flash_attention.h"
+#include "parallel/gpu/libraries.h"
 #include "parallel/kernels/cuda/library.h"
 
 namespace cloze {
@@ -50,9 +50,7 @@ constexpr cuda::GpuHost kHost = {
 
 // LibTorch's operators of GPUs, which it makes known when it is opened, and how exact they are.
 void open_torch(const GpuVendor& vendor) {
-  const SharedLibrary torch({vendor.torch_library},
-                            "install a LibTorch for these GPUs, and all of what it needs (a plain "
-                            "pip install of torch), or train with --device cpu");
+  open_torch_library(vendor);
   torch_type() = vendor.torch_type;
   at::Context& context = at::globalContext();
   context.lazyInitDevice(vendor.torch_type);
@@ -64,18 +62,16 @@ void open_torch(const GpuVendor& vendor) {
   context.setDeterministicFillUninitializedMemory(false);
 }
 
-const Kernels& open_kernels(const GpuVendor& vendor) {
-  const std::string fix =
-      str("build with -DCLOZE_CUDA=ON, and keep ", vendor.kernel_library,
-          " where the build or the installation puts it, or train with --device cpu");
-  const SharedLibrary library({vendor.kernel_library}, fix);
-  decltype(&cloze_gpu_interface) interface = nullptr;
+const Kernels& kernels_in(const SharedLibrary& library) {
   decltype(&cloze_gpu_kernels) kernels = nullptr;
-  library.load(interface, "cloze_gpu_interface");
   library.load(kernels, "cloze_gpu_kernels");
-  CLOZE_REQUIRE(interface() == cuda::kLibraryInterface, ExitCode::kUsage,
-                str(vendor.kernel_library, " is of another build than this program"), fix);
   return *kernels(&kHost);
+}
+
+std::string name_of_gpu(const CudaRuntime& cuda, int index) {
+  char name[256] = {};
+  cuda.check(cuda.device_name(name, sizeof name, index), "asking for a GPU's name");
+  return name;
 }
 
 at::Device choose(const GpuVendor& vendor, const CudaRuntime& cuda, int place) {
@@ -93,12 +89,12 @@ Gpu::Gpu(const GpuVendor& vendor, int place)
     : vendor_(vendor),
       cuda_(vendor.open_runtime()),
       device_(choose(vendor, cuda_, place)),
+      kernel_library_(open_kernel_library(vendor)),
       kernels_(vendor.torch_type == c10::DeviceType::CUDA
-                   ? with_flash_attention(open_kernels(vendor))
-                   : open_kernels(vendor)) {
-  char name[256] = {};
-  cuda_.check(cuda_.device_name(name, sizeof name, device_.index()), "asking for a GPU's name");
-  name_ = name;
+                   ? with_flash_attention(kernels_in(kernel_library_))
+                   : kernels_in(kernel_library_)),
+      name_(name_of_gpu(cuda_, device_.index())) {
+  check_capability(vendor, cuda_, device_.index(), name_);
   cuda_.check(cuda_.device_uuid(&uuid_, device_.index()), "asking for a GPU's identity");
 }
 

@@ -5,9 +5,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "parallel/device/cuda_runtime.h"
+#include "parallel/device/shared_library.h"
 #include "parallel/gpu/vendor.h"
 #include "parallel/kernels/kernels.h"
 
@@ -18,8 +20,8 @@ namespace cloze {
 class Gpu {
  public:
   // Chooses GPU `place` modulo how many this process sees, for the whole process. Throws Error
-  // kUsage, naming what is missing: a GPU, a driver, a library, or one of another build. `vendor`
-  // outlives it.
+  // kUsage, naming what is missing: a GPU that the kernels run on, a driver, a library, or one of
+  // another build. `vendor` outlives it.
   Gpu(const GpuVendor& vendor, int place);
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
@@ -30,14 +32,16 @@ class Gpu {
   const CudaUuid& uuid() const { return uuid_; }
   const CudaRuntime& cuda() const { return cuda_; }
   const Kernels& kernels() const { return kernels_; }
+  std::filesystem::path kernel_file() const { return kernel_library_.file(); }
   std::int64_t peak_tensor_bytes() const;  // That LibTorch's allocator has had in use at a time.
 
  private:
   const GpuVendor& vendor_;
   const CudaRuntime cuda_;
   const at::Device device_;
+  const SharedLibrary kernel_library_;
   const Kernels kernels_;
-  std::string name_;
+  const std::string name_;
   CudaUuid uuid_{};
 };
 

@@ -14,7 +14,8 @@ std::span<const GpuVendor> gpu_vendors() {
                 .torch_library = "libtorch_cuda.so",
                 .kernel_library = "libcloze_cuda.so",
                 .collectives = "libnccl.so.2",
-                .open_runtime = &open_cuda_runtime},
+                .open_runtime = &open_cuda_runtime,
+                .oldest_capability = 80},
   };
   return vendors;
 }

@@ -21,6 +21,8 @@ struct GpuVendor {
   std::string kernel_library;  // Ours: "libcloze_cuda.so".
   std::string collectives;     // With NCCL's functions: "libnccl.so.2".
   CudaRuntime (*open_runtime)();
+  // The first compute capability that the kernels have code for: 80 is 8.0. 0: nobody asks.
+  int oldest_capability = 0;
 };
 
 std::span<const GpuVendor> gpu_vendors();

@@ -120,6 +120,11 @@ TEST_F(DoctorTest, AloneEveryGroupIsLookedAtAndNothingIsLeft) {
                            "mpi.mpirun",
                            "mpi.start",
                            "gpu",
+                           "gpu.environment",
+                           "gpu.driver",
+                           "gpu.runtime",
+                           "gpu.torch",
+                           "gpu.kernels",
                            "gpu.nccl",
                            "fabric",
                            "clock.time",
@@ -133,6 +138,56 @@ TEST_F(DoctorTest, AloneEveryGroupIsLookedAtAndNothingIsLeft) {
   EXPECT_GT(check_of(report, "cpu.gemm_thread").at("value"), 1e6);
   EXPECT_GT(check_of(report, "disk.write").at("value"), 0);
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "empty"));
+}
+
+// Where there is a GPU, another test's machine shows what is there.
+TEST_F(DoctorTest, WithoutAGpuNothingIsWrongUntilOneIsAskedFor) {
+  if (std::filesystem::exists("/dev/nvidiactl")) GTEST_SKIP() << "there may be a GPU";
+  for (const Words& launcher : {Words{}, mpirun(2)}) {
+    const Outcome outcome = doctor(launcher, {"--json"});
+    expect_done(outcome);
+    for (const Json& check : report_of(outcome).at("checks")) {
+      const std::string name = check.at("name");
+      if (name != "gpu" && !name.starts_with("gpu.")) continue;
+      EXPECT_TRUE(check.at("status") == "ok" || check.at("status") == "skip") << check;
+    }
+    EXPECT_EQ(check_of(report_of(outcome), "gpu").at("value"), "none");
+
+    const Outcome asked = doctor(launcher, {"--json", "--device", "cuda"});
+    expect_failure(asked, 64, {"gpu", "phase=doctor", "--device cpu"});
+    const Json report = report_of(asked);
+    expect_whole(report);
+    EXPECT_EQ(check_of(report, "gpu").at("status"), "fail");
+    EXPECT_EQ(check_of(report, "gpu.runtime").at("status"), "fail");
+    EXPECT_EQ(check_of(report, "cpu.model").at("status"), "ok") << "the rest is still told";
+
+    const Outcome refused = doctor(launcher, {"--json", "--device", "cpu"});
+    expect_done(refused);
+    EXPECT_EQ(check_of(report_of(refused), "gpu").at("status"), "skip");
+  }
+}
+
+// Training would say the same of what is missing first.
+TEST_F(DoctorTest, WhatIsMissingForGpusIsToldAsTrainingTellsIt) {
+  if (std::filesystem::exists("/dev/nvidiactl")) GTEST_SKIP() << "there may be a GPU";
+  const Json check = check_of(report_of(doctor({}, {"--json", "--device", "cuda"})), "gpu.runtime");
+  const Outcome training =
+      run_process({CLOZE_BINARY, "train", "none.yaml", "--device", "cuda"}, folder_);
+  expect_failure(training, 64, {check.at("detail"), check.at("fix")});
+}
+
+TEST_F(DoctorTest, AnAddressForNcclFailsWhereGpusAreAskedFor) {
+  const Outcome outcome =
+      doctor(shell("export NCCL_COMM_ID=127.0.0.1:5000"), {"--json", "--device", "cuda"});
+  EXPECT_EQ(outcome.code, 64);
+  const Json check = check_of(report_of(outcome), "gpu.environment");
+  EXPECT_EQ(check.at("status"), "fail");
+  EXPECT_EQ(check.at("value"), "NCCL_COMM_ID is set");
+  EXPECT_NE(check.at("detail").get<std::string>().find("127.0.0.1:5000"), std::string::npos);
+}
+
+TEST_F(DoctorTest, SharingNothingIsAWrongCommandLine) {
+  expect_failure(doctor({}, {"--share-gpus"}), 64, {"--share-gpus without --device cuda"});
 }
 
 TEST_F(DoctorTest, LinesHaveTheirPattern) {

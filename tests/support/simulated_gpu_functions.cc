@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 #include "parallel/base/check.h"
@@ -34,6 +35,18 @@ CudaRuntime make_cuda() {
   };
   cuda.device_uuid = [](CudaUuid* uuid, int device) {
     *uuid = {static_cast<char>(device)};
+    return kCudaSuccess;
+  };
+  cuda.device_name = [](char* name, int length, int device) {
+    std::snprintf(name, static_cast<std::size_t>(length), "Simulated GPU %d", device);
+    return kCudaSuccess;
+  };
+  cuda.device_total_memory = [](std::size_t* bytes, int /*device*/) {
+    *bytes = std::size_t{80} << 30;
+    return kCudaSuccess;
+  };
+  cuda.device_attribute = [](int* value, int attribute, int /*device*/) {
+    *value = attribute == kCudaCapabilityMajor ? 9 : 0;
     return kCudaSuccess;
   };
   cuda.runtime_version = [](int* version) {

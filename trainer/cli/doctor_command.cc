@@ -23,11 +23,16 @@
 #include "parallel/comm/local_communicator.h"
 #include "parallel/comm/mpi_library.h"
 #include "parallel/comm/mpi_session.h"
+#include "parallel/gpu/vendor.h"
 #include "trainer/cli/command.h"
+#include "trainer/cli/doctor_gpus.h"
 #include "trainer/cli/doctor_measure.h"
 #include "trainer/cli/job.h"
 #include "trainer/cli/report_error.h"
+#include "trainer/cli/train_arguments.h"
 #include "trainer/doctor/cores.h"
+#include "trainer/doctor/devices.h"
+#include "trainer/doctor/gpus.h"
 #include "trainer/doctor/host_checks.h"
 #include "trainer/doctor/mpi_checks.h"
 #include "trainer/doctor/program.h"
@@ -41,6 +46,8 @@ namespace {
 struct DoctorArguments {
   bool json = false;
   std::filesystem::path directory = ".";
+  std::string device{};  // Empty: GPUs are looked at, and none need be there.
+  bool share_gpus = false;
 };
 
 double wall_clock() {
@@ -113,17 +120,22 @@ CheckResult try_mpi() {
   return check;
 }
 
+bool adds_tensor() {
+  const at::NoGradGuard no_tape;
+  return at::ones({2}).sum().item<float>() == 2.0F;
+}
+
 // A tensor in a copy of this process: LibTorch reads what the system tells of the CPU and its
 // caches, and where that is missing it ends some processes with a signal.
 CheckResult try_libtorch() {
-  const ProgramOutput output = run_copy(
-      [] {
-        const at::NoGradGuard no_tape;
-        return at::ones({2}).sum().item<float>() == 2.0F ? 0 : 1;
-      },
-      kTryLimit);
+  const ProgramOutput output = run_copy([] { return adds_tensor() ? 0 : 1; }, kTryLimit);
   CheckResult check{.name = "cpu.libtorch", .value = std::string(TORCH_VERSION)};
-  if (output.code == 0 && !output.timed_out) return check;
+  if (output.code == 0 && !output.timed_out) {
+    // At once: where the system tells LibTorch nothing, it reads memory that is not its own, and
+    // whether that does depends on what lies there.
+    adds_tensor();
+    return check;
+  }
   complain(check, Status::kFail,
            output.timed_out ? str("LibTorch does not start within ", kTryLimit.count(), " s")
                             : str("a process with a tensor ends with ", output.code),
@@ -136,12 +148,38 @@ std::vector<CheckResult> mpi_checks(bool launched) {
   return {check_mpi_library(library), check_mpirun(library, find_mpirun(), launched)};
 }
 
+// Null where the user wants no GPU.
+const GpuVendor* vendor_of(const DoctorArguments& arguments) {
+  return arguments.device.empty() ? &gpu_vendors().front() : gpu_vendor_of(arguments.device);
+}
+
+// While this process has one thread. Opening the libraries of a GPU may read gigabytes.
+GpuSetup try_gpus(const DoctorArguments& arguments, bool also_start) {
+  constexpr std::chrono::seconds kGpuLimit(180);
+  const GpuVendor* const vendor = vendor_of(arguments);
+  return vendor == nullptr ? GpuSetup() : look_in_copy(sources_of(*vendor, also_start), kGpuLimit);
+}
+
+GpuWish gpu_wish(const DoctorArguments& arguments, int world_size) {
+  return {.is_asked = !arguments.device.empty() && vendor_of(arguments) != nullptr,
+          .share_gpus = arguments.share_gpus,
+          .world_size = world_size,
+          .accelerators = accelerators_of(names_in("/dev"))};
+}
+
+std::vector<CheckResult> gpu_checks(const GpuSetup& setup, const DoctorArguments& arguments,
+                                    int world_size) {
+  if (vendor_of(arguments) == nullptr) return skip_gpus();
+  return check_gpus(setup, gpu_wish(arguments, world_size));
+}
+
 std::string probe_name() { return str(".cloze-doctor-", host_name(), "-", ::getpid()); }
 
 // Of a process that no launcher has started. MPI is not needed for what it measures.
 int examine_alone(const DoctorArguments& arguments) {
   // While this process has one thread.
   const CheckResult start = try_mpi();
+  const GpuSetup gpus = try_gpus(arguments, /*also_start=*/true);
   const CheckResult libtorch = try_libtorch();
   const at::NoGradGuard no_tape;
   const std::string host = host_name();
@@ -157,6 +195,7 @@ int examine_alone(const DoctorArguments& arguments) {
   append(mine.checks, libtorch.status == Status::kOk
                           ? check_gemm(measure_gemm(*world, place.threads))
                           : skip_gemm());
+  append(mine.checks, gpu_checks(gpus, arguments, /*world_size=*/1));
   append(mine.checks, skip_fabric());
   return static_cast<int>(print(merge({mine}), arguments.json));
 }
@@ -169,7 +208,7 @@ CheckResult check_ranks(int world_size) {
 }
 
 // The findings of the whole job; on rank 0, empty elsewhere.
-std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
+std::vector<Finding> examine_job(MpiSession& session, Communicator& world, const GpuSetup& gpus,
                                  const DoctorArguments& arguments) {
   const std::string host = host_name();
   const RankPlace place =
@@ -184,10 +223,13 @@ std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
   }
   mine.checks.push_back(check_binding(place));
   mine.checks.push_back(check_thread_level(mpi_thread_level()));
+  append(mine.checks, gpu_checks(gpus, arguments, world.size()));
   std::vector<RankChecks> ranks;
   for (const std::string& text : gather_texts(world, pack(mine))) {
     ranks.push_back(unpack_rank(text));
   }
+  const std::vector<RankGpus> rank_gpus =
+      gather_gpus(world, {world.rank(), host, session.local_rank(), gpus});
   std::vector<RankPlace> places;
   for (const std::string& text : gather_texts(world, pack(place))) {
     places.push_back(unpack_place(text));
@@ -196,6 +238,7 @@ std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
   RankChecks job{.rank = 0};
   append(job.checks, check_gemm(rates));
   job.checks.push_back(check_ranks(world.size()));
+  append(job.checks, check_gpus_of_job(rank_gpus, gpu_wish(arguments, world.size())));
   if (world.size() > 1) {
     const FabricTimes times = measure_fabric(world, host, wall_clock);
     if (std::set<std::string>(times.hosts.begin(), times.hosts.end()).size() > 1) {
@@ -219,6 +262,7 @@ std::vector<Finding> examine_job(MpiSession& session, Communicator& world,
 }
 
 int examine_together(const DoctorArguments& arguments) {
+  const GpuSetup gpus = try_gpus(arguments, /*also_start=*/false);  // Before MPI has threads.
   JobPlace place;
   place.phase = "doctor";
   return run_job(place, [&](MpiSession& session, Communicator& start) {
@@ -227,7 +271,7 @@ int examine_together(const DoctorArguments& arguments) {
     std::vector<int> everyone(static_cast<std::size_t>(start.size()));
     std::iota(everyone.begin(), everyone.end(), 0);
     const std::unique_ptr<Communicator> world = session.communicator("doctor", everyone);
-    const std::vector<Finding> findings = examine_job(session, *world, arguments);
+    const std::vector<Finding> findings = examine_job(session, *world, gpus, arguments);
     const ExitCode code = world->rank() == 0 ? print(findings, arguments.json) : ExitCode::kDone;
     return static_cast<int>(largest_of(*world, static_cast<std::int64_t>(code)));
   });
@@ -246,7 +290,12 @@ void add_doctor_command(Command root) {
   command.flag("--json", arguments->json, "Print one JSON object");
   command.option("--directory", arguments->directory,
                  "The folder of checkpoints, which is written to; the current one when absent");
-  command.runs([arguments] { return doctor(*arguments); });
+  add_device_options(command, arguments->device, arguments->share_gpus,
+                     "cuda: what NVIDIA GPUs need must be there; cpu: none is looked for");
+  command.runs([arguments] {
+    require_shared_device(arguments->device, arguments->share_gpus);
+    return doctor(*arguments);
+  });
 }
 
 }  // namespace cloze

@@ -2,12 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "trainer/cli/report_error.h"
+#include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
@@ -45,11 +48,33 @@ void tell_failure(MpiSession& session, const std::filesystem::path& folder, cons
 
 }  // namespace
 
+void check_ranks_of_one_gpu(Communicator& world, const NcclLibrary& nccl, const CudaUuid& uuid) {
+  const std::vector<std::string> gpus = gather_texts(world, text_of(uuid));
+  if (std::set<std::string>(gpus.begin(), gpus.end()).size() == gpus.size()) return;
+  together(world, [&] { check_nccl_of_one_gpu(version_of(nccl)); });
+}
+
+std::map<std::string, std::string> numerics_of_gpu(const std::string& name, const CudaRuntime& cuda,
+                                                   const NcclLibrary* nccl) {
+  int runtime = 0;
+  cuda.check(cuda.runtime_version(&runtime), "asking for the runtime's version");
+  std::map<std::string, std::string> numerics = {
+      {"gpu", name}, {"gpu_runtime", str(runtime)}, {"gpu_driver", driver_text(cuda)}};
+  if (nccl != nullptr) numerics["nccl"] = nccl_version_text(version_of(*nccl));
+  return numerics;
+}
+
 GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
                const GpuJobOptions& options)
     : gpu_(gpu), session_(session) {
-  if (session.world_size() == 1 || (options.share_gpus && !nccl_may_share_gpus())) return;
-  nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives));
+  if (session.world_size() == 1) return;
+  if (options.share_gpus) {
+    const bool by_nccl = nccl_may_share_gpus();
+    require_same(world, by_nccl ? "1" : "", "NCCL_MULTI_RANK_GPU_ENABLE");
+    if (!by_nccl) return;
+  }
+  together(world, [&] { nccl_library_.emplace(open_nccl_library(gpu.vendor().collectives)); });
+  if (options.share_gpus) check_ranks_of_one_gpu(world, *nccl_library_, gpu.uuid());
   nccl_.emplace(
       nccl_device(), world,
       NcclSession::Options{
@@ -91,9 +116,7 @@ Groups GpuJob::connect(const Mesh& mesh, int kv_replicas) {
 }
 
 std::map<std::string, std::string> GpuJob::numerics() const {
-  int version = 0;
-  gpu_.cuda().check(gpu_.cuda().runtime_version(&version), "asking for the runtime's version");
-  return {{"gpu", gpu_.name()}, {"gpu_runtime", str(version)}};
+  return numerics_of_gpu(gpu_.name(), gpu_.cuda(), nccl_library_ ? &*nccl_library_ : nullptr);
 }
 
 ComputeDevice GpuJob::device() const {

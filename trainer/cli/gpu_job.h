@@ -24,10 +24,20 @@ struct GpuJobOptions {
   std::filesystem::path record_folder;
 };
 
+// Every rank calls it before NCCL is started, with its GPU. Throws Error kUsage, on all of them,
+// when two ranks have one GPU and this NCCL carries nothing between them: NCCL itself would fail as
+// if a restart helped.
+void check_ranks_of_one_gpu(Communicator& world, const NcclLibrary& nccl, const CudaUuid& uuid);
+
+// What the bits of a GPU's numbers depend on beside the build: its name, its runtime, driver and
+// NCCL, where that is used.
+std::map<std::string, std::string> numerics_of_gpu(const std::string& name, const CudaRuntime& cuda,
+                                                   const NcclLibrary* nccl);
+
 class GpuJob {
  public:
   // Every rank of the session calls it, with its GPU. Throws Error kUsage when two ranks have one
-  // GPU and may not.
+  // GPU and may not, or NCCL is missing or too old for what is asked.
   GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world, const GpuJobOptions& options);
   GpuJob(const GpuJob&) = delete;
   GpuJob& operator=(const GpuJob&) = delete;

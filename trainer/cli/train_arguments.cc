@@ -7,18 +7,28 @@
 
 namespace cloze {
 
+void add_device_options(Command command, std::string& device, bool& share_gpus,
+                        const std::string& text) {
+  std::vector<std::string> devices = {"cpu"};
+  for (const GpuVendor& vendor : gpu_vendors()) devices.push_back(vendor.device);
+  command.option("--device", device, text).one_of(devices);
+  command.flag("--share-gpus", share_gpus,
+               "Ranks of a host may share a GPU; slow, for tests and small machines");
+}
+
+void require_shared_device(const std::string& device, bool share_gpus) {
+  CLOZE_REQUIRE(!share_gpus || (!device.empty() && device != "cpu"), ExitCode::kUsage,
+                "--share-gpus without --device cuda", "say both, or neither");
+}
+
 void add_train_options(Command command, TrainArguments& arguments) {
   command.option("CONFIG", arguments.config, "YAML file").required();
   command.option("--set", arguments.overrides, "path=value, over the file; repeatable")
       .one_value_each();
   command.option("--resume", arguments.resume, "auto (default), strict or none")
       .one_of({"auto", "strict", "none"});
-  std::vector<std::string> devices = {"cpu"};
-  for (const GpuVendor& vendor : gpu_vendors()) devices.push_back(vendor.device);
-  command.option("--device", arguments.device, "cpu (default) or cuda: NVIDIA GPUs, one a rank")
-      .one_of(devices);
-  command.flag("--share-gpus", arguments.share_gpus,
-               "Ranks of a host may share a GPU; slow, for tests and small machines");
+  add_device_options(command, arguments.device, arguments.share_gpus,
+                     "cpu (default) or cuda: NVIDIA GPUs, one a rank");
   command
       .option("--allow-change", arguments.allowed_changes,
               "A key that may differ from the checkpoint's config; repeatable")
@@ -39,8 +49,7 @@ std::vector<std::string> words_of(const TrainArguments& arguments) {
 }
 
 LoadedConfig load_for_training(const TrainArguments& arguments, int num_ranks) {
-  CLOZE_REQUIRE(!arguments.share_gpus || arguments.device != "cpu", ExitCode::kUsage,
-                "--share-gpus without --device cuda", "say both, or neither");
+  require_shared_device(arguments.device, arguments.share_gpus);
   CheckedConfig checked = check_config(arguments.config, arguments.overrides, num_ranks);
   throw_problems(checked.problems);
   LoadedConfig loaded = std::move(checked.loaded);

@@ -19,6 +19,12 @@ struct TrainArguments {
   bool operator==(const TrainArguments&) const = default;
 };
 
+// --device, explained by `text`, and --share-gpus. The variables outlive the command.
+void add_device_options(Command command, std::string& device, bool& share_gpus,
+                        const std::string& text);
+// Throws Error kUsage for --share-gpus without a device to share.
+void require_shared_device(const std::string& device, bool share_gpus);
+
 // `arguments` outlives the command.
 void add_train_options(Command command, TrainArguments& arguments);
 

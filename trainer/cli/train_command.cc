@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,7 +62,9 @@ int train(const TrainArguments& arguments) {
       place.phase = "start";
     }
     Numerics build;
-    together(world, [&] { build = build_of(); });
+    together(world, [&] {
+      build = build_of("/proc/self/exe", gpu ? gpu->kernel_file() : std::filesystem::path());
+    });
     require_one_build(world, build);
     const LoadedConfig loaded =
         agreed_config(world, [&] { return load_for_training(arguments, session.world_size()); });

@@ -5,9 +5,6 @@
 #include <filesystem>
 #include <string_view>
 
-#include "parallel/base/check.h"
-#include "parallel/base/join.h"
-
 namespace cloze {
 namespace {
 
@@ -29,26 +26,6 @@ std::vector<std::string> accelerators_of(const std::vector<std::string>& device_
   }
   std::ranges::sort(found);
   return found;
-}
-
-std::vector<CheckResult> check_accelerators(const std::vector<std::string>& accelerators) {
-  CheckResult gpu{.name = "gpu"};
-  if (accelerators.empty()) {
-    gpu.status = Status::kSkip;
-    gpu.value = std::string("none");
-    gpu.detail = "and this build trains on the CPU only";
-  } else {
-    gpu.value = static_cast<std::int64_t>(accelerators.size());
-    gpu.unit = accelerators.size() == 1 ? "accelerator" : "accelerators";
-    complain(gpu, Status::kWarn,
-             str("/dev has ", join(accelerators),
-                 ", which this build does not use: it trains on the CPU"),
-             "nothing needs doing; give the device to another program");
-  }
-  CheckResult nccl{.name = "gpu.nccl", .status = Status::kSkip};
-  nccl.value = std::string("not in this build");
-  nccl.detail = "ranks talk through MPI alone";
-  return {gpu, nccl};
 }
 
 std::vector<std::string> names_in(const std::string& folder) {

@@ -58,7 +58,6 @@ std::vector<CheckResult> check_host(const HostOptions& options) {
   append(checks, check_limits(parse_limits(system_text("/proc/self/limits").value_or("")),
                               options.world_size, !names_in("/sys/class/infiniband").empty()));
   append(checks, check_disk(options.directory, options.probe_name));
-  append(checks, check_accelerators(accelerators_of(names_in("/dev"))));
   append(checks, check_clock_and_locale());
   return checks;
 }

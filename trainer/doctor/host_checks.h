@@ -18,7 +18,7 @@ struct HostOptions {
   int world_size = 1;
 };
 
-// One per host, not per rank. Writes to the directory.
+// One per host, not per rank. Writes to the directory. GPUs are looked at by each rank (gpus.h).
 std::vector<CheckResult> check_host(const HostOptions& options);
 
 // Where this process runs, with as many threads.

@@ -53,6 +53,8 @@ struct Group {
 struct Named {
   std::vector<Group> groups;
   std::size_t reporters = 0;
+  std::set<int> ranks;
+  std::set<std::string> hosts;
 };
 
 std::string names_text(std::vector<std::string> names) {
@@ -62,9 +64,14 @@ std::string names_text(std::vector<std::string> names) {
   return join(names);
 }
 
+// A rank may have more than one finding of a name, of each of its GPUs.
 std::string where_of(const Group& group, const Named& named) {
-  if (group.ranks.size() == named.reporters) return "";
-  if (group.check.scope == Scope::kRank) {
+  const bool is_of_ranks = group.check.scope == Scope::kRank;
+  if (is_of_ranks ? std::set(group.ranks.begin(), group.ranks.end()) == named.ranks
+                  : std::set(group.hosts.begin(), group.hosts.end()) == named.hosts) {
+    return "";
+  }
+  if (is_of_ranks) {
     return str(rank_list_text(group.ranks), " on ", names_text(group.hosts));
   }
   return names_text(group.hosts);
@@ -119,6 +126,8 @@ std::vector<Finding> merge(const std::vector<RankChecks>& ranks) {
       if (!named.contains(check.name)) order.push_back(check.name);
       Named& same = named[check.name];
       ++same.reporters;
+      same.ranks.insert(reporter.rank);
+      same.hosts.insert(reporter.host);
       auto group = std::ranges::find(same.groups, check, &Group::check);
       if (group == same.groups.end()) {
         same.groups.push_back({.check = check, .ranks = {}, .hosts = {}});

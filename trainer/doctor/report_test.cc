@@ -50,6 +50,17 @@ TEST(ReportTest, WhatDiffersIsToldWithItsHostsOrRanks) {
             (Places{{"x", "ranks 0,2-3 on a, b"}, {"y", "rank 1 on a"}}));
 }
 
+TEST(ReportTest, WhatARankHasTwoOfIsToldTwice) {
+  const auto alone =
+      merge({{0, "a", {rank_check("gpu.device", "x"), rank_check("gpu.device", "y")}}});
+  EXPECT_EQ(places_of(alone, "gpu.device"), (Places{{"x", ""}, {"y", ""}}));
+  const auto both = merge({{0, "a", {rank_check("gpu.device", "x"), rank_check("gpu.device", "y")}},
+                           {1, "a", {rank_check("gpu.device", "x"), rank_check("gpu.device", "y")}},
+                           {2, "b", {rank_check("gpu.device", "z")}}});
+  EXPECT_EQ(places_of(both, "gpu.device"),
+            (Places{{"x", "ranks 0-1 on a"}, {"y", "ranks 0-1 on a"}, {"z", "rank 2 on b"}}));
+}
+
 TEST(ReportTest, HostsOfDifferentKindsAreWarnedOf) {
   const auto host = [](const char* kernels, const char* mpi) {
     return std::vector<CheckResult>{host_check("cpu.kernels", kernels),

@@ -52,11 +52,15 @@ std::string value_or_none(const Numerics& numerics, const std::string& name) {
 
 }  // namespace
 
-Numerics build_of(const std::filesystem::path& program) {
-  return {{"program", hex_of(digest_of(File::open_for_reading(program)))},
-          {"libtorch", libtorch_version()},
-          {"mkl", at::get_mkl_version()},
-          {"onednn", at::get_mkldnn_version()}};
+Numerics build_of(const std::filesystem::path& program, const std::filesystem::path& gpu_kernels) {
+  Numerics build = {{"program", hex_of(digest_of(File::open_for_reading(program)))},
+                    {"libtorch", libtorch_version()},
+                    {"mkl", at::get_mkl_version()},
+                    {"onednn", at::get_mkldnn_version()}};
+  if (!gpu_kernels.empty()) {
+    build["gpu_kernels"] = hex_of(digest_of(File::open_for_reading(gpu_kernels)));
+  }
+  return build;
 }
 
 Numerics numerics_of_process(const Numerics& build) {

@@ -15,9 +15,10 @@ namespace cloze {
 // Names of facts to their values: "libtorch" to "2.11.0".
 using Numerics = std::map<std::string, std::string>;
 
-// The program and its libraries, which all ranks must share. `program` is the executable file; its
-// content names it.
-Numerics build_of(const std::filesystem::path& program = "/proc/self/exe");
+// The program and its libraries, which all ranks must share. `program` is the executable file,
+// `gpu_kernels` the library of kernels, empty on a CPU; their content names them.
+Numerics build_of(const std::filesystem::path& program = "/proc/self/exe",
+                  const std::filesystem::path& gpu_kernels = {});
 
 // The build and what may differ from rank to rank: processor, instruction set, environment. Throws
 // Error kUsage when a variable of the environment is malformed.

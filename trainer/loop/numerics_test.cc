@@ -36,6 +36,18 @@ TEST_F(BuildTest, IsNamedByTheContentOfTheProgram) {
   }
 }
 
+TEST_F(BuildTest, OnAGpuIsNamedByTheContentOfTheKernelsToo) {
+  const std::filesystem::path program = "/proc/self/exe";
+  EXPECT_FALSE(build_of(program).contains("gpu_kernels")) << "a CPU has none";
+  std::ofstream(path_, std::ios::binary) << "kernels";
+  const Numerics before = build_of(program, path_);
+  EXPECT_EQ(before.at("gpu_kernels"), digest_of("kernels").hex());
+  std::ofstream(path_, std::ios::binary) << "kernelz";
+  const std::vector<NumericsChange> changes = find_changes(before, build_of(program, path_));
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].name, "gpu_kernels");
+}
+
 TEST_F(BuildTest, OfThisProcessIsTheSameEveryTime) {
   const Numerics build = build_of();
   EXPECT_EQ(build, build_of());
