@@ -91,6 +91,11 @@ class Communicator {
   int rank() const { return rank_; }                 // In this group: 0 <= rank < size.
   int size() const { return size_; }
   at::Device device() const { return device_; }
+  // Bytes of the device that a sum of so many elements of `width` bytes holds while it is under
+  // way, beside the tensor: for plans of memory.
+  virtual std::int64_t reduction_bytes(std::int64_t /*elements*/, std::int64_t /*width*/) const {
+    return 0;
+  }
 
   // In place. `tensor` ends as the reduction over all ranks, the same bits on each. The maximum
   // of anything and NaN is NaN.

@@ -149,6 +149,13 @@ void NcclCommunicator::reduce_own_part(const std::function<Part(int peer)>& part
                            op, stream_);
 }
 
+std::int64_t NcclCommunicator::reduction_bytes(std::int64_t elements, std::int64_t width) const {
+  if (size() == 1) return 0;
+  const std::int64_t bytes = elements * width;
+  if (bytes <= kBytesAtOnce) return bytes * size();
+  return reduction_slice(elements, size(), rank()).count() * width * size();
+}
+
 Work NcclCommunicator::do_all_reduce(at::Tensor tensor, ReduceOp op) {
   const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
   if (bytes <= kBytesAtOnce) {

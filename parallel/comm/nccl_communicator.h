@@ -23,6 +23,8 @@ class NcclCommunicator final : public Communicator {
                    CudaStream stream);
   ~NcclCommunicator() override;
 
+  std::int64_t reduction_bytes(std::int64_t elements, std::int64_t width) const override;
+
  private:
   Work do_all_reduce(at::Tensor tensor, ReduceOp op) override;
   Work do_all_gather(at::Tensor output, at::Tensor input) override;

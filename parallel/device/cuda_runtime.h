@@ -23,7 +23,8 @@ constexpr CudaResult kCudaNotReady = 600;
 constexpr unsigned kCudaStreamNonBlocking = 1;
 constexpr unsigned kCudaEventDisableTiming = 2;
 constexpr int kCudaMemcpyDefault = 4;  // The addresses tell the direction.
-// Of a device's attributes, its compute capability.
+// Of a device's attributes, its multiprocessors and its compute capability.
+constexpr int kCudaMultiprocessors = 16;
 constexpr int kCudaCapabilityMajor = 75;
 constexpr int kCudaCapabilityMinor = 76;
 

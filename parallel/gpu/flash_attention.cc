@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
+#include <algorithm>
+
 #include "parallel/base/check.h"
 
 namespace cloze {
@@ -11,17 +13,24 @@ namespace {
 template <class T>
 constexpr at::ScalarType kTypeOf = std::is_same_v<T, BFloat16> ? at::kBFloat16 : at::kHalf;
 
-// Those that serve what LibTorch's attention cannot.
-const Kernels*& fallback() {
-  static const Kernels* of_process = nullptr;
+// What the functions of a table know of the process: they are no objects.
+struct Setting {
+  const Kernels* fallback = nullptr;  // Serves what LibTorch's attention cannot.
+  int multiprocessors = 0;
+};
+
+Setting& setting() {
+  static Setting of_process;
   return of_process;
 }
 
+const Kernels* fallback() { return setting().fallback; }
+
 // LibTorch takes what suits its vectors: heads of up to 256 channels, in eights.
-bool is_for_flash(const AttentionShape& shape, const AttentionDropout* dropout) {
-  return shape.samples != nullptr && dropout == nullptr && shape.kv_tokens == 0 &&
-         shape.head_dim % 8 == 0 && shape.head_dim <= 256 && shape.q_stride % 8 == 0 &&
-         shape.kv_stride % 8 == 0 && shape.out_stride % 8 == 0;
+bool is_for_flash(const AttentionShape& shape, bool drops) {
+  return shape.samples != nullptr && !drops && shape.kv_tokens == 0 && shape.head_dim % 8 == 0 &&
+         shape.head_dim <= 256 && shape.q_stride % 8 == 0 && shape.kv_stride % 8 == 0 &&
+         shape.out_stride % 8 == 0;
 }
 
 // Lets LibTorch choose what gives the same bits each time, while it lives.
@@ -222,7 +231,7 @@ template <class T>
 void attention_forward_on_gpu(const AttentionShape& shape, const T* q, const T* k, const T* v,
                               const std::int32_t* lo, const std::int32_t* hi,
                               const AttentionDropout* dropout, T* out, float* lse) {
-  if (is_for_flash(shape, dropout)) {
+  if (is_for_flash(shape, dropout != nullptr)) {
     FlashAttention<T>(shape, q, k, v).forward(out, lse);
   } else {
     fallback()->of<T>().attention_forward(shape, q, k, v, lo, hi, dropout, out, lse);
@@ -234,7 +243,7 @@ void attention_backward_on_gpu(const AttentionShape& shape, const T* dout, const
                                const T* v, const T* out, const float* lse, const std::int32_t* lo,
                                const std::int32_t* hi, const AttentionDropout* dropout, T* dq,
                                T* dk, T* dv, float* workspace) {
-  if (is_for_flash(shape, dropout)) {
+  if (is_for_flash(shape, dropout != nullptr)) {
     FlashAttention<T>(shape, q, k, v).backward(dout, out, lse, dq, dk, dv);
   } else {
     fallback()->of<T>().attention_backward(shape, dout, q, k, v, out, lse, lo, hi, dropout, dq, dk,
@@ -242,16 +251,92 @@ void attention_backward_on_gpu(const AttentionShape& shape, const T* dout, const
   }
 }
 
+// Bytes of tensors that live at a time in the calls above and in LibTorch's: the whole forms are
+// counted, and what a part selects of the arrays where there are prefixes.
+template <class T>
+struct FlashScratch {
+  static constexpr std::int64_t kWidth = sizeof(T);
+
+  // Of `tokens` queries, or of as many keys.
+  static std::int64_t query_bytes(const AttentionShape& shape, std::int64_t tokens) {
+    return tokens * shape.heads * shape.head_dim * kWidth;
+  }
+  static std::int64_t key_bytes(const AttentionShape& shape, std::int64_t tokens) {
+    return tokens * shape.kv_heads * shape.head_dim * kWidth;
+  }
+  static std::int64_t lse_bytes(const AttentionShape& shape, std::int64_t tokens) {
+    return tokens * shape.heads * std::int64_t{sizeof(float)};
+  }
+
+  static std::int64_t forward(const AttentionShape& shape, bool drops) {
+    if (!is_for_flash(shape, drops)) {
+      return fallback()->of<T>().scratch.attention_forward(shape, drops);
+    }
+    const AttentionSamples& samples = *shape.samples;
+    const auto made = [&](std::int64_t tokens) {
+      return query_bytes(shape, tokens) + lse_bytes(shape, tokens);
+    };
+    if (samples.prefixes == 0) return made(shape.tokens);
+    const auto selected = [&](std::int64_t tokens) {
+      return query_bytes(shape, tokens) + tokens * std::int64_t{sizeof(std::int64_t)};
+    };
+    const std::int64_t suffix = shape.tokens - samples.prefix_tokens;
+    return std::max(made(samples.prefix_tokens) + selected(samples.prefix_tokens) +
+                        2 * key_bytes(shape, samples.prefix_tokens),
+                    made(suffix) + selected(suffix));
+  }
+
+  // One call of the backward pass: gradients, sums of dout * out, and for each split of the work
+  // dq in float; gradients of keys and values for each query head where heads share some. Its
+  // arrays have 128 tokens more for each sample.
+  static std::int64_t backward_call(const AttentionShape& shape, std::int64_t samples,
+                                    std::int64_t queries, std::int64_t keys) {
+    const std::int64_t padded = queries + 128 * samples;
+    const std::int64_t blocks = std::max<std::int64_t>(1, samples * shape.heads);
+    const std::int64_t splits = (setting().multiprocessors + blocks - 1) / blocks;
+    const std::int64_t grain = shape.head_dim <= 128 ? 32 : 64;
+    const std::int64_t wide_dim = (shape.head_dim + grain - 1) / grain * grain;
+    const std::int64_t expanded = shape.kv_heads == shape.heads ? 0 : 2 * query_bytes(shape, keys);
+    return query_bytes(shape, queries) + 2 * key_bytes(shape, keys) + lse_bytes(shape, padded) +
+           splits * padded * shape.heads * wide_dim * std::int64_t{sizeof(float)} + expanded;
+  }
+
+  static std::int64_t backward(const AttentionShape& shape, bool drops) {
+    if (!is_for_flash(shape, drops)) {
+      return fallback()->of<T>().scratch.attention_backward(shape, drops);
+    }
+    const AttentionSamples& samples = *shape.samples;
+    const std::int64_t tokens = shape.tokens;
+    if (samples.prefixes == 0) return backward_call(shape, samples.count, tokens, tokens);
+    const std::int64_t prefix = samples.prefix_tokens;
+    const std::int64_t suffix = tokens - prefix;
+    const std::int64_t places = tokens * std::int64_t{sizeof(std::int64_t)};
+    // A part's queries, their outputs and gradients, and sums.
+    const auto selected = [&](std::int64_t queries) {
+      return 3 * query_bytes(shape, queries) + lse_bytes(shape, queries);
+    };
+    const std::int64_t of_suffix =
+        selected(suffix) + backward_call(shape, samples.count, suffix, tokens);
+    // The suffixes' gradients wait for the prefixes'.
+    const std::int64_t kept = query_bytes(shape, suffix) + 2 * key_bytes(shape, tokens);
+    const std::int64_t of_prefix = kept + selected(prefix) + 2 * key_bytes(shape, prefix) +
+                                   backward_call(shape, samples.prefixes, prefix, prefix);
+    return places + std::max(of_suffix, of_prefix);
+  }
+};
+
 template <class T>
 void use_flash(KernelTable<T>& table) {
   table.attention_forward = &attention_forward_on_gpu<T>;
   table.attention_backward = &attention_backward_on_gpu<T>;
+  table.scratch.attention_forward = &FlashScratch<T>::forward;
+  table.scratch.attention_backward = &FlashScratch<T>::backward;
 }
 
 }  // namespace
 
-Kernels with_flash_attention(const Kernels& own) {
-  fallback() = &own;
+Kernels with_flash_attention(const Kernels& own, int multiprocessors) {
+  setting() = {.fallback = &own, .multiprocessors = multiprocessors};
   Kernels kernels = own;
   use_flash(kernels.bf16);
   use_flash(kernels.f16);

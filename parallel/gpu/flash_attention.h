@@ -10,6 +10,7 @@ namespace cloze {
 // drops nothing and has no cache, it is LibTorch's, once for the suffixes and once for the
 // prefixes, if there are any. Its backward pass is the one that repeats its bits. `own` outlives
 // the process's use of them.
-Kernels with_flash_attention(const Kernels& own);
+// `multiprocessors` of the GPU: its backward pass cuts its work so that all have some.
+Kernels with_flash_attention(const Kernels& own, int multiprocessors);
 
 }  // namespace cloze

@@ -83,6 +83,13 @@ at::Device choose(const GpuVendor& vendor, const CudaRuntime& cuda, int place) {
   return device;
 }
 
+int multiprocessors_of(const CudaRuntime& cuda, int index) {
+  int count = 0;
+  cuda.check(cuda.device_attribute(&count, kCudaMultiprocessors, index),
+             "asking for a GPU's multiprocessors");
+  return count;
+}
+
 }  // namespace
 
 Gpu::Gpu(const GpuVendor& vendor, int place)
@@ -91,11 +98,18 @@ Gpu::Gpu(const GpuVendor& vendor, int place)
       device_(choose(vendor, cuda_, place)),
       kernel_library_(open_kernel_library(vendor)),
       kernels_(vendor.torch_type == c10::DeviceType::CUDA
-                   ? with_flash_attention(kernels_in(kernel_library_))
+                   ? with_flash_attention(kernels_in(kernel_library_),
+                                          multiprocessors_of(cuda_, device_.index()))
                    : kernels_in(kernel_library_)),
       name_(name_of_gpu(cuda_, device_.index())) {
   check_capability(vendor, cuda_, device_.index(), name_);
   cuda_.check(cuda_.device_uuid(&uuid_, device_.index()), "asking for a GPU's identity");
+}
+
+std::int64_t Gpu::memory_bytes() const {
+  std::size_t bytes = 0;
+  cuda_.check(cuda_.device_total_memory(&bytes, device_.index()), "asking for a GPU's memory");
+  return static_cast<std::int64_t>(bytes);
 }
 
 std::int64_t Gpu::peak_tensor_bytes() const {

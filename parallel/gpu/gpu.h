@@ -33,6 +33,7 @@ class Gpu {
   const CudaRuntime& cuda() const { return cuda_; }
   const Kernels& kernels() const { return kernels_; }
   std::filesystem::path kernel_file() const { return kernel_library_.file(); }
+  std::int64_t memory_bytes() const;       // All that it has.
   std::int64_t peak_tensor_bytes() const;  // That LibTorch's allocator has had in use at a time.
 
  private:

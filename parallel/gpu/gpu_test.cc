@@ -3,12 +3,17 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <string>
 
 #include "parallel/base/check.h"
 #include "parallel/gpu/flash_attention.h"
+#include "parallel/gpu/libraries.h"
+#include "parallel/kernels/cuda/library.h"
 
 namespace cloze {
 namespace {
@@ -31,6 +36,31 @@ TEST(GpuVendorTest, EachHasANameOfItsOwnAndTheCpuIsNone) {
     EXPECT_NE(vendor.open_runtime, nullptr);
   }
   EXPECT_THROW(gpu_vendor_of("tpu"), Error);
+}
+
+// The library that the build makes where nvcc is: it opens without a GPU, and every table is full.
+TEST(KernelLibraryTest, IsOfThisBuildAndHasEveryKernel) {
+  GpuVendor vendor = *gpu_vendor_of("cuda");
+  const std::filesystem::path library =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / vendor.kernel_library;
+  if (!std::filesystem::exists(library)) GTEST_SKIP() << library << " is not built";
+  vendor.kernel_library = library.string();
+  const SharedLibrary opened = open_kernel_library(vendor);
+  decltype(&cloze_gpu_kernels) kernels = nullptr;
+  opened.load(kernels, "cloze_gpu_kernels");
+  const cuda::GpuHost host{};
+  const Kernels& found = *kernels(&host);
+  const auto count_empty = [](const auto& table) {
+    // A table is pointers to functions and nothing else.
+    std::array<void*, sizeof(table) / sizeof(void*)> pointers{};
+    std::memcpy(pointers.data(), &table, sizeof(table));
+    return std::ranges::count(pointers, nullptr);
+  };
+  EXPECT_EQ(count_empty(found.f64), 0);
+  EXPECT_EQ(count_empty(found.f32), 0);
+  EXPECT_EQ(count_empty(found.bf16), 0);
+  EXPECT_EQ(count_empty(found.f16), 0);
+  EXPECT_NE(found.attention_backward_workspace, nullptr);
 }
 
 TEST(StreamScopeTest, TheInnermostOneCounts) {
@@ -57,7 +87,7 @@ TEST(FlashAttentionTest, LeavesOtherCallsToTheKernelsThatItWasGiven) {
   own.bf16.attention_forward = [](const AttentionShape&, const BFloat16*, const BFloat16*,
                                   const BFloat16*, const std::int32_t*, const std::int32_t*,
                                   const AttentionDropout*, BFloat16*, float*) { ++calls; };
-  const Kernels kernels = with_flash_attention(own);
+  const Kernels kernels = with_flash_attention(own, /*multiprocessors=*/132);
   EXPECT_EQ(kernels.f32.attention_forward, own.f32.attention_forward);
   EXPECT_EQ(kernels.f64.attention_backward, own.f64.attention_backward);
   EXPECT_NE(kernels.bf16.attention_forward, own.bf16.attention_forward);
@@ -90,6 +120,28 @@ TEST(FlashAttentionTest, LeavesOtherCallsToTheKernelsThatItWasGiven) {
   AttentionShape wide = with_samples;
   wide.head_dim = 264;
   EXPECT_EQ(call(wide, nullptr), 1) << "heads of 264 channels";
+}
+
+// What its calls hold, beside numbers worked out by hand from the shapes that LibTorch allocates.
+TEST(FlashAttentionTest, SaysWhatMemoryItsCallsHold) {
+  Kernels own = cpu_kernels();
+  own.bf16.scratch.attention_backward = [](const AttentionShape&, bool) { return std::int64_t{7}; };
+  const KernelScratch scratch = with_flash_attention(own, 132).bf16.scratch;
+  AttentionSamples samples{.count = 2, .longest = 1024};
+  const AttentionShape shape{
+      .tokens = 2048, .heads = 32, .kv_heads = 2, .head_dim = 128, .samples = &samples};
+  const std::int64_t queries = std::int64_t{2048} * 32 * 128 * 2;
+  const std::int64_t keys = std::int64_t{2048} * 2 * 128 * 2;
+  EXPECT_EQ(scratch.attention_forward(shape, false), queries + 2048 * 32 * 4);
+  // 64 blocks of work for 132 multiprocessors: three splits. Keys' gradients for each query head.
+  const std::int64_t padded = 2048 + 2 * 128;
+  EXPECT_EQ(scratch.attention_backward(shape, false),
+            queries + 2 * keys + padded * 32 * 4 + 3 * padded * 32 * 128 * 4 + 2 * queries);
+  EXPECT_EQ(scratch.attention_backward(shape, /*drops=*/true), 7);
+  // A prefix of half of the tokens: its keys are selected, and the suffixes' gradients wait.
+  samples.prefixes = 2;
+  samples.prefix_tokens = 1024;
+  EXPECT_GT(scratch.attention_backward(shape, false), 2 * queries);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ constexpr KernelTable<T> table_of() {
           .sum_of_squares = [](const T* x, std::int64_t n,
                                double* total) { *total = sum_of_squares<T>(x, n); },
           .ordered_sum = &ordered_sum<T>,
-          .ordered_max = &ordered_max<T>};
+          .ordered_max = &ordered_max<T>,
+          .scratch = kNoScratch};
 }
 
 constexpr Kernels kernels(bool uses_tiles) {

@@ -17,6 +17,7 @@
 #include "parallel/kernels/embedding.h"
 #include "parallel/kernels/norm.h"
 #include "parallel/kernels/rotary.h"
+#include "parallel/kernels/scratch.h"
 #include "parallel/kernels/sums.h"
 #include "parallel/kernels/tile_product.h"
 
@@ -50,6 +51,7 @@ struct KernelTable {
   void (*sum_of_squares)(const T* x, std::int64_t n, double* total);
   decltype(&cloze::ordered_sum<T>) ordered_sum;
   decltype(&cloze::ordered_max<T>) ordered_max;
+  KernelScratch scratch;
 };
 
 struct Kernels {

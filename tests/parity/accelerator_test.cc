@@ -1,6 +1,7 @@
 // The whole trainer on a device of LibTorch's that is not the CPU, as on a GPU: batches come and
-// checkpoints go on streams of their own, tensors between ranks through the hosts' memory, kernels
-// are those of GPUs under their emulator.
+// checkpoints go on streams of their own, tensors between ranks over NCCL's communicators or
+// through the hosts' memory, kernels are those of GPUs under their emulator. But for its products,
+// which LibTorch computes on the CPU, it is what a GPU would do.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -12,8 +13,7 @@
 #include <vector>
 
 #include "parallel/base/check.h"
-#include "parallel/kernels/cuda/library.h"
-#include "tests/parity/layout_run.h"
+#include "tests/parity/accelerator_run.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/simulated_accelerator.h"
 #include "trainer/loop/checkpointing.h"
@@ -23,30 +23,6 @@ namespace cloze {
 namespace {
 
 using Family = config::Model::Family;
-
-void* allocate(std::int64_t bytes) {
-  return bytes == 0 ? nullptr
-                    : c10::GetAllocator(simulated_accelerator().type())
-                          ->raw_allocate(static_cast<std::size_t>(bytes));
-}
-
-void release(void* memory) {
-  if (memory != nullptr) {
-    c10::GetAllocator(simulated_accelerator().type())->raw_deallocate(memory);
-  }
-}
-
-const Kernels& emulated_kernels() {
-  const cuda::GpuHost host{
-      .stream = [] { return cuda::Stream(nullptr); }, .allocate = &allocate, .release = &release};
-  return *cloze_gpu_kernels(&host);
-}
-
-// Groups of ranks that share the device.
-void connect_sharing(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
-                     const std::function<void(const Groups&)>& body) {
-  body(connect_staged(mesh, simulated_accelerator(), rank, kv_replicas, world.make_group(rank)));
-}
 
 class AcceleratorTest : public testing::TestWithParam<std::tuple<Family, Degrees>> {};
 
@@ -67,13 +43,19 @@ TEST_P(AcceleratorTest, TrainsAsTheCpuDoes) {
   const auto& [family, layout] = GetParam();
   config::Run run = small_run(family, config::Precision::fp64);
   run.mutable_parallel()->set_sequence(layout.tensor > 1);
+  if (family == config::Model::glm2021) {
+    run.mutable_model()->set_embedding_dropout(0.1);
+    run.mutable_model()->set_attention_dropout(0.1);
+    run.mutable_model()->set_output_dropout(0.1);
+  }
   const BatchesOfStep batches = sampled_batches(run);
   constexpr int kSteps = 2;
   const LayoutOutcome expected = train_on(run, layout, kSteps, batches);
   set_accelerator_options({.seed = 5});
+  SimulatedGpus gpus(layout.world(), {.seed = 3, .tensors = simulated_accelerator()});
   const std::int64_t copies = num_copies_on_other_streams();
-  const LayoutOutcome outcome =
-      train_on(run, layout, kSteps, batches, 1e-3, 1, {}, connect_sharing, emulated_kernels());
+  const LayoutOutcome outcome = train_on(run, layout, kSteps, batches, 1e-3, 1, {},
+                                         connect_gpus(gpus), accelerator_kernels());
   // Each rank's microbatches, one copy each.
   const std::int64_t microbatches = kSteps * run.batch().global_size() / layout.data;
   EXPECT_EQ(num_copies_on_other_streams() - copies, microbatches * layout.world());
@@ -143,7 +125,7 @@ TEST_P(AcceleratorTest, CheckpointsGoFromOneDeviceToTheOther) {
             collect(state);
             save_checkpoint(state, progress, {}, folder);
           },
-          connect_sharing, emulated_kernels());
+          connect_sharing, accelerator_kernels());
     });
     EXPECT_TRUE(same_bits(expected, loaded)) << seed;
     const GlobalTensors returned = collected([&](const auto& collect) {

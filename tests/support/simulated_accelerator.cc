@@ -119,6 +119,12 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride,
                                            c10::dtype_or_default(type));
 }
 
+// The same memory as a tensor of the CPU.
+at::Tensor of_host(const at::Tensor& tensor) {
+  return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(),
+                       at::TensorOptions().dtype(tensor.scalar_type()));
+}
+
 at::Tensor copy_from(const at::Tensor& self, const at::Tensor& to, bool non_blocking) {
   Accelerator& accelerator = Accelerator::one();
   const at::Tensor host = self.is_cpu() ? self : (to.is_cpu() ? to : at::Tensor());
@@ -126,15 +132,11 @@ at::Tensor copy_from(const at::Tensor& self, const at::Tensor& to, bool non_bloc
   const bool late =
       !host.defined() || (non_blocking && simulated::is_pinned(host.const_data_ptr()));
   // Device memory is not held by what is queued. The host's is, by LibTorch.
-  const auto memory_of = [](const at::Tensor& tensor) {
-    return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(),
-                         at::TensorOptions().dtype(tensor.scalar_type()));
-  };
   const std::scoped_lock lock(accelerator.mutex);
   const std::size_t stream = current_stream();
   if (stream != 0) ++accelerator.copies;
-  accelerator.streams.give(
-      stream, [from = memory_of(self), out = memory_of(to), host] { out.copy_(from); });
+  accelerator.streams.give(stream,
+                           [from = of_host(self), out = of_host(to), host] { out.copy_(from); });
   if (!late) accelerator.streams.finish(accelerator.streams.end_of(stream));
   return to;
 }
@@ -161,6 +163,15 @@ void record_stream(at::Tensor& self, c10::Stream stream) {
   GuardImpl().recordDataPtrOnStream(self.storage().data_ptr(), stream);
 }
 
+// A product of 16-bit factors whose sum is in fp32, which LibTorch has for GPUs alone.
+at::Tensor& addmm_dtype_out(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b,
+                            at::ScalarType dtype, const at::Scalar& beta, const at::Scalar& alpha,
+                            at::Tensor& out) {
+  at::Tensor sum = of_host(out);
+  at::addmm_out(sum, of_host(self), of_host(a).to(dtype), of_host(b).to(dtype), beta, alpha);
+  return out;
+}
+
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack);
 }
@@ -176,6 +187,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("empty_strided", &empty_strided);
   library.impl("_copy_from", &copy_from);
   library.impl("_copy_from_and_resize", &copy_from_and_resize);
+  library.impl("addmm.dtype_out", &addmm_dtype_out);
   library.impl("record_stream", &record_stream);
   library.impl("resize_", &resize);
   library.impl("as_strided", &at::native::as_strided_tensorimpl);

@@ -25,7 +25,8 @@ struct AcceleratorOptions {
 // From now on, in this process. Nothing is left on any stream.
 void set_accelerator_options(const AcceleratorOptions& options);
 
-// Bytes of its memory in use, as the allocator of a GPU counts: in blocks of 512.
+// Bytes of its memory that the calling thread has made, as the allocator of a GPU counts: in blocks
+// of 512.
 struct AcceleratorMemory {
   std::int64_t in_use = 0;
   std::int64_t peak = 0;  // Since the last reset.

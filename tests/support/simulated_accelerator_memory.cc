@@ -19,13 +19,19 @@ namespace {
 constexpr std::size_t kBlock = 512;
 constexpr int kPattern = 0xa5;  // As a float -2.87e-16, as a token id far outside of any table.
 
+// Of the thread that asks.
+AcceleratorMemory& account() {
+  thread_local AcceleratorMemory* const of_thread = &Accelerator::one().accounts.emplace_back();
+  return *of_thread;
+}
+
 void give_back(void* memory) {
   Accelerator& accelerator = Accelerator::one();
   const std::scoped_lock lock(accelerator.mutex);
   const auto found = accelerator.blocks.find(memory);
   const Block block = std::move(found->second);
   accelerator.blocks.erase(found);
-  accelerator.memory.in_use -= static_cast<std::int64_t>(block.bytes);
+  block.account->in_use -= static_cast<std::int64_t>(block.bytes);
   std::vector<Place> uses;
   for (const std::size_t user : block.users) uses.push_back(accelerator.streams.end_of(user));
   const Action reuse = [memory, uses, bytes = block.bytes, stream = block.stream] {
@@ -42,7 +48,9 @@ class DeviceAllocator final : public c10::Allocator {
     if (bytes == 0) return {nullptr, simulated_accelerator()};
     Accelerator& accelerator = Accelerator::one();
     const std::scoped_lock lock(accelerator.mutex);
-    const Block block{.bytes = (bytes + kBlock - 1) / kBlock * kBlock, .stream = current_stream()};
+    const Block block{.bytes = (bytes + kBlock - 1) / kBlock * kBlock,
+                      .stream = current_stream(),
+                      .account = &account()};
     std::vector<void*>& free = accelerator.pool[{block.stream, block.bytes}];
     void* memory = nullptr;
     if (free.empty()) {
@@ -53,8 +61,8 @@ class DeviceAllocator final : public c10::Allocator {
       free.pop_back();
     }
     accelerator.blocks[memory] = block;
-    accelerator.memory.in_use += static_cast<std::int64_t>(block.bytes);
-    accelerator.memory.peak = std::max(accelerator.memory.peak, accelerator.memory.in_use);
+    block.account->in_use += static_cast<std::int64_t>(block.bytes);
+    block.account->peak = std::max(block.account->peak, block.account->in_use);
     return {memory, memory, &give_back, simulated_accelerator()};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
@@ -130,12 +138,12 @@ bool simulated::is_pinned(const void* address) { return PinnedAllocator::holds(a
 
 AcceleratorMemory accelerator_memory() {
   const std::scoped_lock lock(Accelerator::one().mutex);
-  return Accelerator::one().memory;
+  return account();
 }
 
 void reset_accelerator_peak() {
   const std::scoped_lock lock(Accelerator::one().mutex);
-  Accelerator::one().memory.peak = Accelerator::one().memory.in_use;
+  account().peak = account().in_use;
 }
 
 }  // namespace cloze

@@ -91,6 +91,7 @@ class Streams {
 struct Block {
   std::size_t bytes = 0;
   std::size_t stream = 0;
+  AcceleratorMemory* account = nullptr;  // Of the rank whose memory it is.
   std::vector<std::size_t> users = {};
 };
 
@@ -101,7 +102,7 @@ struct Accelerator {
   // What was given back, by stream and size: never the system's again, so that late work finds the
   // pattern there.
   std::map<std::pair<std::size_t, std::size_t>, std::vector<void*>> pool;
-  AcceleratorMemory memory;
+  std::deque<AcceleratorMemory> accounts;  // One a thread.
   std::int64_t copies = 0;
 
   static Accelerator& one();

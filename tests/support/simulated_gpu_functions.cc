@@ -318,7 +318,7 @@ NcclDevice SimulatedGpus::Rank::device() const {
   return {.cuda = kCuda,
           .nccl = kNccl,
           .ordinal = gpu,
-          .tensors = at::kCPU,
+          .tensors = state.options.tensors,
           .uuid = {static_cast<char>(gpu)},
           .compute_stream =
               [&state, rank = rank_] {
@@ -329,7 +329,8 @@ NcclDevice SimulatedGpus::Rank::device() const {
                        CudaStream stream) { reduce_on(stream, output, parts, count, dtype, op); },
           .make_bytes =
               [&state, rank = rank_](std::int64_t bytes) {
-                at::Tensor made = at::empty({bytes}, at::kByte);
+                at::Tensor made =
+                    at::empty({bytes}, at::TensorOptions(state.options.tensors).dtype(at::kByte));
                 // Where kernels happen late, so does what would be the end of their memory.
                 if (state.options.late_compute) state.ranks[rank].memory.push_back(made);
                 return made;

@@ -34,6 +34,7 @@ class SimulatedGpus {
     // What Rank::compute() puts on the stream that a rank computes on happens late, too. Not for
     // tensors that LibTorch computes.
     bool late_compute = false;
+    at::Device tensors = at::kCPU;  // Where tensors are; memory of the host in any case.
     // How long a rank waits for another.
     std::chrono::seconds deadline{30};
   };

@@ -120,9 +120,10 @@ std::map<std::string, std::string> GpuJob::numerics() const {
 }
 
 ComputeDevice GpuJob::device() const {
-  return {.name = gpu_.name(), .kernels = gpu_.kernels(), .peak_memory_bytes = [this] {
-            return gpu_.peak_tensor_bytes();
-          }};
+  return {.name = gpu_.name(),
+          .kernels = gpu_.kernels(),
+          .memory_bytes = gpu_.memory_bytes(),
+          .peak_memory_bytes = [this] { return gpu_.peak_tensor_bytes(); }};
 }
 
 }  // namespace cloze

@@ -17,6 +17,7 @@ namespace cloze {
 struct ComputeDevice {
   std::string name = {};  // "NVIDIA H100 80GB HBM3"; empty for the CPU.
   const Kernels& kernels = cpu_kernels();
+  std::int64_t memory_bytes = 0;  // Of a rank's device; 0 where ranks share the host's.
   // The largest memory that it has had in use.
   std::function<std::int64_t()> peak_memory_bytes = &cloze::peak_memory_bytes;
 };

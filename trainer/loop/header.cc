@@ -56,14 +56,14 @@ std::int64_t num_parameters(TrainingState& state) {
 }
 
 std::vector<std::string> header_lines(TrainingState& state, const Progress& progress,
-                                      const std::string& device) {
+                                      const ComputeDevice& device) {
   const config::Run& run = state.run();
   const Degrees degrees = state.groups().mesh.degrees();
   const std::int64_t parameters = num_parameters(state);
   std::vector<std::string> lines;
   lines.push_back(str("cloze | run ", run.run().name(), " in ", run.run().directory(), " | seed ",
                       run.run().seed()));
-  lines.push_back(str("system | ", machine_text(*state.groups().world, device)));
+  lines.push_back(str("system | ", machine_text(*state.groups().world, device.name)));
   lines.push_back(str("model | ", config::Model::Family_Name(run.model().family()), ", ",
                       run.model().num_hidden_layers(), " layers, hidden ",
                       run.model().hidden_size(), ", vocabulary ", run.model().vocab_size(), ", ",
@@ -79,9 +79,21 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   lines.push_back(str("schedule | ", run.run().steps(), " steps, ",
                       config::Schedule::Kind_Name(run.schedule().kind()), " to lr ",
                       run.optimizer().lr(), ", warm-up ", run.schedule().warmup()));
-  lines.push_back(str("memory | ", memory_text(*state.groups().world, plan_of(state))));
+  lines.push_back(
+      str("memory | ", memory_text(*state.groups().world, plan_of(state), device.memory_bytes)));
   if (progress.step > 0) lines.push_back(str("resume | after step ", progress.step));
   return lines;
+}
+
+std::string memory_warning(TrainingState& state, const ComputeDevice& device) {
+  const std::int64_t planned = largest_of(*state.groups().world, plan_of(state).peak);
+  if (device.memory_bytes == 0 || planned <= device.memory_bytes) return "";
+  const auto text = [](std::int64_t bytes) {
+    return value_text({.value = static_cast<double>(bytes), .unit = "bytes"});
+  };
+  return str("the plan is of ", text(planned), ", and the device has ", text(device.memory_bytes),
+             "; fix: more ranks in parallel.tensor or parallel.pipeline, a smaller "
+             "batch.micro_size, or parallel.recompute: full");
 }
 
 }  // namespace cloze

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "trainer/loop/checkpointing.h"
+#include "trainer/loop/compute_device.h"
 #include "trainer/loop/training_state.h"
 
 namespace cloze {
@@ -14,8 +15,10 @@ namespace cloze {
 // Elements of the whole model, each counted once. All ranks call it.
 std::int64_t num_parameters(TrainingState& state);
 
-// All ranks call it. `device`: the name of what computes; empty for the CPU.
+// All ranks call it.
 std::vector<std::string> header_lines(TrainingState& state, const Progress& progress,
-                                      const std::string& device = "");
+                                      const ComputeDevice& device = {});
+// The same, where the plan is of more memory than the device has; empty where it is not.
+std::string memory_warning(TrainingState& state, const ComputeDevice& device);
 
 }  // namespace cloze

@@ -376,8 +376,11 @@ void Trainer::check_numerics() const {
 }
 
 void Trainer::print_header() {
-  for (const std::string& line : header_lines(*state_, progress_, options_.device.name))
+  for (const std::string& line : header_lines(*state_, progress_, options_.device)) {
     log_->console().line(line);
+  }
+  const std::string warning = memory_warning(*state_, options_.device);
+  if (!warning.empty()) log_->console().warning(warning);
 }
 
 }  // namespace cloze

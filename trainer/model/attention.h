@@ -22,6 +22,10 @@ namespace cloze {
 class RotaryTables {
  public:
   RotaryTables(double theta, std::int64_t rotary_dim, std::int64_t max_position, at::Device device);
+  // Of the device other than the CPU, where they are copied to.
+  std::int64_t device_bytes() const {
+    return static_cast<std::int64_t>(single_.copy.nbytes() + exact_.copy.nbytes());
+  }
 
   template <typename Number>
   struct Angles {

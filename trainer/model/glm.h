@@ -51,6 +51,8 @@ class Glm {
   // [tokens (/ tp), hidden] -> [tokens, vocab / tp]; last stage.
   at::Tensor logits(const at::Tensor& x) const;
 
+  // What its tables take of a device other than the CPU.
+  std::int64_t table_bytes() const { return rotary_ ? rotary_->device_bytes() : 0; }
   const StagePart& part() const { return part_; }
   // The two uses of a tied embedding; null where this stage has none, or where it is not tied.
   ParameterGroup* tied_embedding() const { return tied_embedding_; }

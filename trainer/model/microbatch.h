@@ -37,6 +37,13 @@ class Microbatch {
   Microbatch(Microbatch&&) = default;
   Microbatch& operator=(Microbatch&&) = delete;
 
+  // The most that a copy of the arrays of so many tokens takes: two of int64 and, with the samples'
+  // places, nine of int32. Offsets of samples are few.
+  static constexpr std::int64_t most_bytes(std::int64_t tokens) {
+    return tokens *
+           (2 * std::int64_t{sizeof(std::int64_t)} + 9 * std::int64_t{sizeof(std::int32_t)});
+  }
+
   std::int64_t num_tokens() const { return batch_.num_tokens(); }
   std::int64_t seq_length() const { return batch_.seq_length; }
   const Batch& batch() const { return batch_; }  // On the host.

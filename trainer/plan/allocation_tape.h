@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "parallel/pass/caching_allocator.h"
+#include "trainer/plan/device_memory.h"
 
 namespace cloze {
 
@@ -14,9 +14,12 @@ class AllocationTape {
   // A tensor's memory, given back with its last copy. Null where there is no tensor.
   using Memory = std::shared_ptr<const void>;
 
-  // Counted as the CPU allocator counts it. The memory must not outlive the tape.
+  // `block`: DeviceMemory's.
+  explicit AllocationTape(std::int64_t (*block)(std::int64_t bytes)) : block_(block) {}
+
+  // The memory must not outlive the tape.
   Memory make(std::int64_t bytes) {
-    const auto block = static_cast<std::int64_t>(block_bytes(static_cast<std::size_t>(bytes)));
+    const std::int64_t block = block_(bytes);
     in_use_ += block;
     peak_ = std::max(peak_, in_use_);
     // Only the counting is shared: there is nothing to point to.
@@ -27,6 +30,7 @@ class AllocationTape {
   std::int64_t peak() const { return peak_; }      // Bytes.
 
  private:
+  std::int64_t (*const block_)(std::int64_t bytes);
   std::int64_t in_use_ = 0;
   std::int64_t peak_ = 0;
 };

@@ -12,6 +12,7 @@
 #include "parallel/kernels/attention.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "trainer/model/glm.h"
+#include "trainer/model/microbatch.h"
 #include "trainer/model/sites.h"
 #include "trainer/plan/stage_tape.h"
 
@@ -27,8 +28,21 @@ std::int64_t padded_tokens(const config::Run& run, const Degrees& degrees) {
   return (tokens + parts - 1) / parts * parts;
 }
 
+// Each row one sample, half of which sees all of itself where blanks are filled.
+AttentionSamples whole_rows(const config::Run& run) {
+  const std::int64_t rows = run.batch().micro_size();
+  const std::int64_t length = run.data().seq_length();
+  AttentionSamples samples{.count = rows, .longest = length};
+  if (run.objective().kind() == config::Objective::causal) return samples;
+  samples.prefixes = rows;
+  samples.prefix_tokens = rows * (length / 2);
+  samples.longest_prefix = length / 2;
+  samples.longest_suffix = length - length / 2;
+  return samples;
+}
+
 StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coordinates& at,
-                       const StagePart& part, at::ScalarType type, const Kernels& kernels) {
+                       const StagePart& part, at::ScalarType type, const PlannedDevice& device) {
   const config::Model& model = run.model();
   const bool glm2021 = model.family() == config::Model::glm2021;
   const std::int64_t ranks = degrees.tensor;
@@ -36,7 +50,7 @@ StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coo
   const std::int64_t kv_heads = std::max<std::int64_t>(1, model.num_key_value_heads() / ranks);
   const std::int64_t features = model.intermediate_size() / ranks;
   const std::int64_t tokens = padded_tokens(run, degrees);
-  StageSizes sizes{.type = type, .kernels = kernels};
+  StageSizes sizes{.type = type, .kernels = device.kernels};
   sizes.sums = ranks > 1;
   sizes.gathers = run.parallel().sequence() && ranks > 1;
   sizes.tokens = tokens;
@@ -45,8 +59,13 @@ StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coo
   sizes.qkv = (heads + 2 * kv_heads) * model.head_dim();
   sizes.attention = heads * model.head_dim();
   sizes.heads = heads;
-  sizes.attention_workspace = attention_backward_workspace(
-      {.tokens = sizes.tokens, .heads = heads, .kv_heads = kv_heads, .head_dim = model.head_dim()});
+  const AttentionSamples samples = whole_rows(run);
+  const AttentionShape attention{.tokens = sizes.tokens,
+                                 .heads = heads,
+                                 .kv_heads = kv_heads,
+                                 .head_dim = model.head_dim(),
+                                 .samples = &samples};
+  sizes.attention_workspace = device.kernels.attention_backward_workspace(attention);
   sizes.inner = glm2021 ? features : 2 * features;
   sizes.activated = features;
   sizes.vocab = part_of(model.vocab_size(), degrees.tensor, at.tensor).count();
@@ -59,15 +78,17 @@ StageSizes stage_sizes(const config::Run& run, const Degrees& degrees, const Coo
   sizes.drops_output = model.output_dropout() > 0;
   sizes.drops_embedding = model.embedding_dropout() > 0;
   sizes.recompute = recompute_of(run.parallel());
+  sizes.is_cpu = device.memory.is_cpu;
+  if (sizes.sums) sizes.reduction = device.reduction(tokens * sizes.hidden, sizes.element_bytes);
+  with_type(type, [&]<typename T>() {
+    const KernelScratch& scratch = device.kernels.of<T>().scratch;
+    const bool drops = model.attention_dropout() > 0;
+    sizes.norm_scratch = scratch.norm_backward(sizes.local_tokens, sizes.hidden);
+    sizes.embedding_scratch = scratch.embedding_backward(sizes.tokens);
+    sizes.attention_forward_scratch = scratch.attention_forward(attention, drops);
+    sizes.attention_backward_scratch = scratch.attention_backward(attention, drops);
+  });
   return sizes;
-}
-
-std::int64_t block_bytes_of(const at::Tensor& tensor) {
-  return static_cast<std::int64_t>(block_bytes(tensor.nbytes()));
-}
-
-std::int64_t block_bytes_of(std::int64_t elements, std::int64_t element_bytes) {
-  return static_cast<std::int64_t>(block_bytes(static_cast<std::size_t>(elements * element_bytes)));
 }
 
 // The gradients of one flat buffer on their way to their owners.
@@ -140,11 +161,14 @@ std::int64_t ready_after(const ParameterGroup& group, const Range& layers, bool 
 // One step's tensors, in the order of the schedule.
 class StepTape {
  public:
-  StepTape(const StageSizes& sizes, const Schedule& schedule, int pipeline_rank)
+  StepTape(const StageSizes& sizes, const DeviceMemory& memory, const Schedule& schedule,
+           int pipeline_rank)
       : sizes_(sizes),
         schedule_(schedule),
         actions_(schedule.ranks.at(static_cast<std::size_t>(pipeline_rank))),
-        stage_(tape_, sizes, schedule.num_microbatches) {}
+        tape_(memory.block),
+        stage_(tape_, sizes, schedule.num_microbatches),
+        arrays_(static_cast<std::size_t>(schedule.num_microbatches)) {}
 
   AllocationTape& tape() { return tape_; }
 
@@ -156,17 +180,27 @@ class StepTape {
       const PipelineAction& action = actions_[i];
       Memory input = take(action);
       // What the action before sends has left when this one is done.
+      const auto m = static_cast<std::size_t>(action.microbatch);
       if (action.kind == ActionKind::kForward) {
+        bring(m);
         leaving_ = stage_.forward(action.microbatch, std::move(input));
+        bring(m + 1);
       } else {
         const bool last = action.microbatch + 1 == schedule_.num_microbatches;
         leaving_ = stage_.backward(action.microbatch, std::move(input), last ? on_layer : none);
+        arrays_[m].reset();
       }
     }
     leaving_.reset();
   }
 
  private:
+  // A microbatch's arrays come to the device while the one before is computed.
+  void bring(std::size_t m) {
+    if (sizes_.is_cpu || m >= arrays_.size() || arrays_[m]) return;
+    arrays_[m] = tape_.make(Microbatch::most_bytes(sizes_.tokens));
+  }
+
   bool arrives(const PipelineAction& action) const {
     return action.kind == ActionKind::kForward ? !sizes_.first : !sizes_.last;
   }
@@ -194,6 +228,7 @@ class StepTape {
   const std::vector<PipelineAction>& actions_;
   AllocationTape tape_;
   StageTape stage_;
+  std::vector<Memory> arrays_;  // By microbatch.
   std::deque<Memory> inputs_;
   std::deque<Memory> gradients_;
   Memory leaving_;
@@ -202,30 +237,34 @@ class StepTape {
 
 // What stays from step to step.
 MemoryPlan kept_memory(const config::Run& run, const Degrees& degrees, const ParameterTable& table,
-                       const std::vector<BufferReduction>& reductions) {
+                       const std::vector<BufferReduction>& reductions, const DeviceMemory& memory) {
   MemoryPlan plan;
+  plan.libraries = memory.library_bytes;
+  const auto block_of = [&](const at::Tensor& tensor) {
+    return memory.block(static_cast<std::int64_t>(tensor.nbytes()));
+  };
   const bool shards = degrees.data > 1 && run.parallel().zero_stage() >= 1;
   for (std::size_t i = 0; i < table.buffers().size(); ++i) {
     const FlatBuffer& buffer = table.buffers()[i];
     const auto value_bytes = static_cast<std::int64_t>(buffer.value.element_size());
     const auto sum_bytes = static_cast<std::int64_t>(buffer.main_grad.element_size());
-    plan.parameters += block_bytes_of(buffer.value);
-    plan.gradients += block_bytes_of(buffer.main_grad);
+    plan.parameters += block_of(buffer.value);
+    plan.gradients += block_of(buffer.main_grad);
     std::int64_t elements = buffer.main_grad.numel();
     if (shards) {
       elements = reductions[i].own_elements();
-      plan.optimizer += block_bytes_of(elements, value_bytes) + block_bytes_of(elements, sum_bytes);
+      plan.optimizer += memory.block(elements * value_bytes) + memory.block(elements * sum_bytes);
     }
     const int tensors = value_bytes == sum_bytes ? 2 : 3;  // Moments, and a master.
-    plan.optimizer += tensors * block_bytes_of(elements, sum_bytes);
+    plan.optimizer += tensors * memory.block(elements * sum_bytes);
   }
   for (const ParameterGroup& group : table.groups()) {
     if (!group.is_copy) continue;
-    plan.gradients += block_bytes_of(group.main_grad);
+    plan.gradients += block_of(group.main_grad);
     const bool shared = std::ranges::any_of(table.buffers(), [&](const FlatBuffer& buffer) {
       return group.value.is_alias_of(buffer.value);
     });
-    if (!shared) plan.parameters += block_bytes_of(group.value);
+    if (!shared) plan.parameters += block_of(group.value);
   }
   return plan;
 }
@@ -234,19 +273,19 @@ MemoryPlan kept_memory(const config::Run& run, const Degrees& degrees, const Par
 
 MemoryPlan plan_memory(const config::Run& run, const Degrees& degrees, const Coordinates& at,
                        const StagePart& part, const ParameterTable& table, const Schedule& schedule,
-                       const Kernels& kernels) {
+                       const PlannedDevice& device) {
   std::vector<BufferReduction> reductions;
   for (const FlatBuffer& buffer : table.buffers()) {
     reductions.emplace_back(buffer, run.parallel().bucket_bytes(), degrees.data, at.data);
   }
-  MemoryPlan plan = kept_memory(run, degrees, table, reductions);
-  const StageSizes sizes = stage_sizes(run, degrees, at, part, table.compute_type(), kernels);
+  MemoryPlan plan = kept_memory(run, degrees, table, reductions, device.memory);
+  const StageSizes sizes = stage_sizes(run, degrees, at, part, table.compute_type(), device);
 
-  StepTape alone(sizes, schedule, at.pipeline);
+  StepTape alone(sizes, device.memory, schedule, at.pipeline);
   alone.run([](std::int64_t) {});
   plan.activations = alone.tape().peak();
 
-  StepTape step(sizes, schedule, at.pipeline);
+  StepTape step(sizes, device.memory, schedule, at.pipeline);
   AllocationTape& tape = step.tape();
   std::vector<Memory> held;
   const bool tied = has_tied_head(run.model());

@@ -49,7 +49,7 @@ void StageTape::work(at::ScalarType type, const ProductShape& shape) {
 
 // 16-bit operands are widened for the time of the product.
 std::array<Memory, 2> StageTape::widened(std::int64_t rows, std::int64_t out, std::int64_t in) {
-  if (!is_narrow()) return {};
+  if (!is_narrow() || !sizes_.is_cpu) return {};
   return {sums(rows * out), sums(rows * in)};
 }
 
@@ -59,8 +59,10 @@ void StageTape::weight_gradient(std::int64_t rows, std::int64_t out, std::int64_
 }
 
 Memory StageTape::reduced(Memory partial) {
-  if (sizes_.sums && !received_) received_ = whole(sizes_.hidden);
-  return sizes_.gathers ? local() : std::move(partial);
+  if (sizes_.sums && sizes_.is_cpu && !received_) received_ = whole(sizes_.hidden);
+  Memory sum = sizes_.gathers ? local() : std::move(partial);
+  if (sizes_.sums) take(sizes_.reduction);
+  return sum;
 }
 
 Memory StageTape::column_forward(std::int64_t out) {
@@ -93,6 +95,7 @@ Memory StageTape::attention_forward(Stash& stash, const Memory& normed) {
   input.reset();
   Memory out = whole(sizes_.attention);
   Memory lse = sums(sizes_.heads * sizes_.tokens);
+  take(sizes_.attention_forward_scratch);
   stash.insert(stash.end(), {qkv, out, lse});
   return row_forward(sizes_.attention);
 }
@@ -142,6 +145,7 @@ Memory StageTape::attention_backward(Stash& stash, const Memory& dy, const Memor
   if (sizes_.attention_workspace > 0) {
     const Memory workspace = sums(sizes_.attention_workspace);
   }
+  take(sizes_.attention_backward_scratch);
   return column_backward(sizes_.qkv, normed);
 }
 
@@ -165,11 +169,14 @@ Memory StageTape::block_backward(Stash& stash, const Memory& dy) {
   const Memory dfed = sizes_.drops_output ? local() : dy;
   const Memory dmiddle_normed = feed_forward_backward(stash, dfed, second.y);
   const Memory dmiddle = local();
+  take(sizes_.norm_scratch);
   Norm first{.y = kept[3], .rstd = {}, .mean = {}};
   if (!first.y) first = norm();
   const Memory dattended = sizes_.drops_output ? local() : dmiddle;
   const Memory dnormed = attention_backward(stash, dattended, first.y);
-  return local();
+  Memory dx = local();
+  take(sizes_.norm_scratch);
+  return dx;
 }
 
 void StageTape::loss_forward(Stash& stash, const Memory& x) {
@@ -195,7 +202,9 @@ void StageTape::loss_forward(Stash& stash, const Memory& x) {
 Memory StageTape::loss_backward(Stash& stash) {
   const std::vector<Memory> kept = popped(stash, 3);
   const Memory dnormed = popped(stash, 1).front();
-  return local();
+  Memory dx = local();
+  take(sizes_.norm_scratch);
+  return dx;
 }
 
 Memory StageTape::forward(std::int64_t microbatch, Memory input) {
@@ -222,6 +231,7 @@ Memory StageTape::backward(std::int64_t microbatch, Memory output_gradient,
   if (!sizes_.first) return dx;
   const Memory dropped = sizes_.drops_embedding ? local() : dx;
   const Memory all = gathered(dropped);
+  take(sizes_.embedding_scratch);
   on_layer(-1);
   return {};
 }

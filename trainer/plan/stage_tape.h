@@ -1,6 +1,7 @@
 // The memory of one pipeline stage's forward and backward passes, by running their allocations and
 // nothing else. Mirrors trainer/model/ and parallel/tensor/ call by call, and of a sum over tensor
-// ranks the buffer that MpiCommunicator keeps. A layer's gradients count as complete at its end.
+// ranks the buffer that MpiCommunicator keeps, or what another one holds meanwhile. A layer's
+// gradients count as complete at its end.
 #pragma once
 
 #include <array>
@@ -39,6 +40,14 @@ struct StageSizes {
   Recompute recompute = Recompute::kNone;
   at::ScalarType type = at::kFloat;  // Of the elements; sums are of accumulator_of() it.
   const Kernels& kernels = cpu_kernels();
+
+  // Bytes of a device other than the CPU.
+  bool is_cpu = true;
+  std::int64_t reduction = 0;  // While a sum over tensor ranks is under way.
+  std::int64_t norm_scratch = 0;
+  std::int64_t embedding_scratch = 0;
+  std::int64_t attention_forward_scratch = 0;
+  std::int64_t attention_backward_scratch = 0;
 };
 
 class StageTape {
@@ -75,6 +84,7 @@ class StageTape {
   Memory product(const ProductShape& shape);
   void work(at::ScalarType type, const ProductShape& shape);
   std::array<Memory, 2> widened(std::int64_t rows, std::int64_t out, std::int64_t in);
+  void take(std::int64_t bytes) { const Memory scratch = tape_.make(bytes); }  // For a moment.
   void weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in);
   Memory column_forward(std::int64_t out);
   Memory row_forward(std::int64_t in);

@@ -115,7 +115,14 @@ constexpr KernelTable<T> gpu_table() {
       .adamw = streamed<&adamw<T, Sum>, Runtime>(&cloze::adamw<T, Sum>),
       .sum_of_squares = &B::sum_of_squares,
       .ordered_sum = streamed<&ordered_sum<T>, Runtime>(&cloze::ordered_sum<T>),
-      .ordered_max = streamed<&ordered_max<T>, Runtime>(&cloze::ordered_max<T>)};
+      .ordered_max = streamed<&ordered_max<T>, Runtime>(&cloze::ordered_max<T>),
+      .scratch = {.norm_backward = &norm_backward_workspace<T>,
+                  .bias_gradient = &bias_gradient_workspace<T>,
+                  .embedding_backward = &embedding_backward_workspace,
+                  .attention_forward = kNoScratch.attention_forward,
+                  .attention_backward = [](const AttentionShape& shape, bool) -> std::int64_t {
+                    return cuda::attention_backward_workspace<T>(shape);
+                  }}};
 }
 
 template <class Runtime>
