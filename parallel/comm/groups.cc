@@ -171,8 +171,9 @@ void check_mkl_mode(const std::string& mode) {
                 "unset it, or set it to AVX2,STRICT or AVX512,STRICT");
 }
 
+void check_gpu_environment() { check_nccl_address(environment("NCCL_COMM_ID")); }
+
 void prepare_gpu_environment() {
-  check_nccl_address(environment("NCCL_COMM_ID"));
   // Before these libraries have threads. NOLINTBEGIN(concurrency-mt-unsafe)
   setenv("NCCL_LAUNCH_ORDER_IMPLICIT", "1", /*overwrite=*/0);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);

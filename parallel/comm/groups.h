@@ -82,9 +82,10 @@ void check_mkl_mode(const std::string& mode);
 // To be called before CUDA and NCCL are. Unless the user has said otherwise, lets cuBLAS repeat its
 // bits (CUBLAS_WORKSPACE_CONFIG), LibTorch's memory of a GPU grow in place (PYTORCH_ALLOC_CONF),
 // and NCCL start the transfers of a GPU in the order of the program (NCCL_LAUNCH_ORDER_IMPLICIT).
+void prepare_gpu_environment();
 // Throws Error kUsage when NCCL_COMM_ID is set: it would replace the secret of a job by an address
 // that anybody may join.
-void prepare_gpu_environment();
+void check_gpu_environment();
 // Whether the user lets NCCL, from 2.30 on, carry tensors between ranks on one GPU
 // (NCCL_MULTI_RANK_GPU_ENABLE).
 bool nccl_may_share_gpus();

@@ -41,6 +41,9 @@ constexpr Kernels kernels(bool uses_tiles) {
           .f32 = table_of<float>(),
           .bf16 = table_of<BFloat16>(),
           .f16 = table_of<Float16>(),
+          .i64 = {&count_sum<std::int64_t>, &count_max<std::int64_t>},
+          .i32 = {&count_sum<std::int32_t>, &count_max<std::int32_t>},
+          .u8 = {&count_sum<std::uint8_t>, &count_max<std::uint8_t>},
           .attention_backward_workspace = &attention_backward_workspace,
           .uses_tiles = uses_tiles};
 }

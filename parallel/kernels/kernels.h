@@ -54,11 +54,21 @@ struct KernelTable {
   KernelScratch scratch;
 };
 
+// Of one type of whole numbers: sums and maxima of counts, which no layer computes.
+template <class T>
+struct CountTable {
+  decltype(&cloze::count_sum<T>) ordered_sum;
+  decltype(&cloze::count_max<T>) ordered_max;
+};
+
 struct Kernels {
   KernelTable<double> f64;
   KernelTable<float> f32;
   KernelTable<BFloat16> bf16;
   KernelTable<Float16> f16;
+  CountTable<std::int64_t> i64;
+  CountTable<std::int32_t> i32;
+  CountTable<std::uint8_t> u8;
   decltype(&cloze::attention_backward_workspace) attention_backward_workspace;
   // Whether large products in fp32 are tile_product()'s; otherwise they are LibTorch's.
   bool uses_tiles = false;

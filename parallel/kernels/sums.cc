@@ -1,6 +1,8 @@
 // Sums of fixed order.
 #include "parallel/kernels/sums.h"
 
+#include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "parallel/base/check.h"
@@ -103,6 +105,38 @@ template <class T>
 void ordered_max(const T* const* parts, int num_parts, T* out, std::int64_t n) {
   combine_parts(parts, num_parts, out, n, /*largest=*/true);
 }
+
+template <class T, class Combine>
+void combine_counts(const T* const* parts, int num_parts, T* out, std::int64_t n,
+                    const Combine& combine) {
+  CLOZE_CHECK(num_parts >= 1, "there are no parts to combine", "pass at least one part");
+  for (std::int64_t i = 0; i < n; ++i) {
+    T total = parts[0][i];
+    for (int part = 1; part < num_parts; ++part) total = combine(total, parts[part][i]);
+    out[i] = total;
+  }
+}
+
+template <class T>
+void count_sum(const T* const* parts, int num_parts, T* out, std::int64_t n) {
+  using Unsigned = std::make_unsigned_t<T>;  // In which wrapping is defined.
+  combine_counts(parts, num_parts, out, n, [](T a, T b) {
+    return static_cast<T>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
+  });
+}
+
+template <class T>
+void count_max(const T* const* parts, int num_parts, T* out, std::int64_t n) {
+  combine_counts(parts, num_parts, out, n, [](T a, T b) { return std::max(a, b); });
+}
+
+#define CLOZE_INSTANTIATE(T)                                       \
+  template void count_sum(const T* const*, int, T*, std::int64_t); \
+  template void count_max(const T* const*, int, T*, std::int64_t)
+CLOZE_INSTANTIATE(std::int64_t);
+CLOZE_INSTANTIATE(std::int32_t);
+CLOZE_INSTANTIATE(std::uint8_t);
+#undef CLOZE_INSTANTIATE
 
 #define CLOZE_INSTANTIATE(T)                                         \
   template double sum_of_squares(const T*, std::int64_t);            \

@@ -19,4 +19,10 @@ void ordered_sum(const T* const* parts, int num_parts, T* out, std::int64_t n);
 template <class T>
 void ordered_max(const T* const* parts, int num_parts, T* out, std::int64_t n);
 
+// The same of whole numbers: std::int64_t, std::int32_t, std::uint8_t. Sums wrap.
+template <class T>
+void count_sum(const T* const* parts, int num_parts, T* out, std::int64_t n);
+template <class T>
+void count_max(const T* const* parts, int num_parts, T* out, std::int64_t n);
+
 }  // namespace cloze

@@ -113,6 +113,39 @@ void check_sums_of(CheckReport& report, std::int64_t n, bool misaligned) {
       });
 }
 
+template <class T>
+void check_counts_of(CheckReport& report, const char* type, std::int64_t n) {
+  std::vector<T> a(n), b(n), c(n), sum(n), largest(n);
+  for (std::int64_t i = 0; i < n; ++i) {
+    a[i] = static_cast<T>(i * 7 - 300);
+    b[i] = std::numeric_limits<T>::max();  // Whose sums wrap.
+    c[i] = static_cast<T>(i % 5);
+  }
+  const std::vector<const T*> parts = {a.data(), b.data(), c.data()};
+  count_sum<T>(parts.data(), 3, sum.data(), n);
+  const std::vector<const T*> ends = {a.data(), c.data()};
+  count_max<T>(ends.data(), 2, largest.data(), n);
+  const auto exact = [](const std::vector<T>& values) {
+    std::vector<double> found;
+    // Halves, which doubles hold.
+    for (const T value : values) {
+      found.push_back(static_cast<double>(value / 65536));
+      found.push_back(static_cast<double>(value % 65536));
+    }
+    return found;
+  };
+  report.check(str("counts ", type, " ", n),
+               {{"sum", exact(sum), 0}, {"largest", exact(largest), 0}},
+               [&]() -> std::vector<std::vector<double>> {
+                 DeviceArray<T> d_a(a), d_b(b), d_c(c), d_sum(b);
+                 const std::vector<const T*> d_parts = {d_a.data(), d_b.data(), d_c.data()};
+                 cuda::count_sum<T>(d_parts.data(), 3, d_sum.data(), n, nullptr);
+                 const std::vector<const T*> d_ends = {d_a.data(), d_c.data()};
+                 cuda::count_max<T>(d_ends.data(), 2, d_b.data(), n, nullptr);
+                 return {exact(d_sum.read()), exact(d_b.read())};
+               });
+}
+
 struct RotarySize {
   std::int64_t n;
   std::int64_t heads;
@@ -259,6 +292,11 @@ void check_sums(CheckReport& report) {
       check_sums_of<decltype(type)>(report, n, n == 1000);
     }
   });
+  for (const std::int64_t n : {1, 1000, 70001}) {
+    check_counts_of<std::int64_t>(report, "i64", n);
+    check_counts_of<std::int32_t>(report, "i32", n);
+    check_counts_of<std::uint8_t>(report, "u8", n);
+  }
 }
 
 void check_rotary(CheckReport& report) {

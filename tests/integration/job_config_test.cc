@@ -190,6 +190,14 @@ TEST_F(JobConfigTest, WithoutAGpuTheDeviceCudaIs64) {
   expect_failure(train(2, "a", {"--device", "cuda", "--share-gpus"}), 64, {"phase=gpu"});
 }
 
+// Before anything of NCCL is opened, and once for all ranks.
+TEST_F(JobConfigTest, AnAddressForNcclIs64) {
+  for (const int ranks : {0, 2}) {
+    expect_failure(train_with("NCCL_COMM_ID=10.0.0.1:4000", ranks, {"--device", "cuda"}), 64,
+                   {"NCCL_COMM_ID is set, to '10.0.0.1:4000'", "unset it"});
+  }
+}
+
 TEST_F(JobConfigTest, CheckpointsRecordWhatTheirBitsDependOn) {
   expect_done(train(2, "a", {"run.steps=3"}));
   const Outcome inspected = cloze({"inspect", step_folder("a", 3).string(), "--json"});

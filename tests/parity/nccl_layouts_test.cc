@@ -8,6 +8,7 @@
 
 #include "parallel/base/check.h"
 #include "tests/parity/layout_run.h"
+#include "tests/support/simulated_accelerator.h"
 #include "tests/support/simulated_gpus.h"
 
 namespace cloze {
@@ -55,10 +56,15 @@ TEST_P(NcclLayoutsTest, TrainsTheSameBitsAsOverThreads) {
   const BatchesOfStep batches = sampled_batches(run());
   const Degrees layout = GetParam().layout;
   const LayoutOutcome expected = train_on(run(), layout, kSteps, batches);
-  // The second: a transfer begins only when those before it, of whatever group, are done.
+  // First on a device whose memory is overwritten when it is given back: a tensor that does not
+  // live until its transfer is done changes the bits. Then with room for one transfer: it begins
+  // only when those before it, of whatever group, are done.
   for (const bool one_at_a_time : {false, true}) {
     SCOPED_TRACE(one_at_a_time ? "one transfer at a time" : "freely");
-    SimulatedGpus gpus(layout.world(), {.seed = 11, .one_transfer_at_a_time = one_at_a_time});
+    SimulatedGpus gpus(layout.world(),
+                       {.seed = 11,
+                        .one_transfer_at_a_time = one_at_a_time,
+                        .tensors = one_at_a_time ? at::Device(at::kCPU) : simulated_accelerator()});
     const LayoutOutcome outcome =
         train_on(run(), layout, kSteps, batches, 1e-3, 1, {}, connect_gpus(gpus));
     EXPECT_EQ(outcome.losses, expected.losses);

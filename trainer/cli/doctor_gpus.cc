@@ -103,7 +103,11 @@ class Steps {
 
 GpuSources sources_of(const GpuVendor& vendor, bool also_start) {
   GpuSources sources{.vendor = vendor,
-                     .prepare_environment = &prepare_gpu_environment,
+                     .prepare_environment =
+                         [] {
+                           check_gpu_environment();
+                           prepare_gpu_environment();
+                         },
                      .open_torch = [&vendor] { return open_torch_library(vendor).file(); },
                      .open_kernels = [&vendor] { return open_kernel_library(vendor).file(); },
                      .open_nccl = [&vendor] { return open_nccl_library(vendor.collectives); },

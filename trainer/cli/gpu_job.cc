@@ -8,25 +8,12 @@
 
 #include "parallel/base/check.h"
 #include "parallel/base/file.h"
-#include "parallel/pass/dtype_dispatch.h"
+#include "trainer/cli/gpu_reduction.h"
 #include "trainer/cli/report_error.h"
 #include "trainer/loop/agreement.h"
 
 namespace cloze {
 namespace {
-
-// Sums of fixed order by our kernel, on the stream of the group.
-void reduce_on(const Kernels& kernels, void* output, std::span<const void* const> parts,
-               std::int64_t count, at::ScalarType dtype, ReduceOp op, CudaStream stream) {
-  const StreamScope scope(stream);
-  with_type(dtype, [&]<typename T>() {
-    std::vector<const T*> typed;
-    for (const void* part : parts) typed.push_back(static_cast<const T*>(part));
-    const KernelTable<T>& table = kernels.of<T>();
-    const auto combine = op == ReduceOp::kSum ? table.ordered_sum : table.ordered_max;
-    combine(typed.data(), static_cast<int>(typed.size()), static_cast<T*>(output), count);
-  });
-}
 
 // The rank itself may be waiting for one that is gone.
 void tell_failure(MpiSession& session, const std::filesystem::path& folder, const Error& error,
@@ -99,7 +86,8 @@ NcclDevice GpuJob::nccl_device() const {
               [&kernels = gpu_.kernels()](void* output, std::span<const void* const> parts,
                                           std::int64_t count, at::ScalarType dtype, ReduceOp op,
                                           CudaStream stream) {
-                reduce_on(kernels, output, parts, count, dtype, op, stream);
+                const StreamScope scope(stream);
+                reduce_by_kernels(kernels, output, parts, count, dtype, op);
               },
           .make_bytes =
               [device = gpu_.device()](std::int64_t bytes) {

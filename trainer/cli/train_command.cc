@@ -58,7 +58,10 @@ int train(const TrainArguments& arguments) {
     std::optional<Gpu> gpu;
     if (vendor != nullptr) {
       place.phase = "gpu";
-      together(world, [&] { gpu.emplace(*vendor, session.local_rank()); });
+      together(world, [&] {
+        check_gpu_environment();
+        gpu.emplace(*vendor, session.local_rank());
+      });
       place.phase = "start";
     }
     Numerics build;

@@ -125,12 +125,21 @@ constexpr KernelTable<T> gpu_table() {
                   }}};
 }
 
+template <class T, class Runtime>
+constexpr CountTable<T> gpu_counts() {
+  return {.ordered_sum = streamed<&count_sum<T>, Runtime>(&cloze::count_sum<T>),
+          .ordered_max = streamed<&count_max<T>, Runtime>(&cloze::count_max<T>)};
+}
+
 template <class Runtime>
 constexpr Kernels gpu_kernels() {
   return {.f64 = gpu_table<double, Runtime>(),
           .f32 = gpu_table<float, Runtime>(),
           .bf16 = gpu_table<BFloat16, Runtime>(),
           .f16 = gpu_table<Float16, Runtime>(),
+          .i64 = gpu_counts<std::int64_t, Runtime>(),
+          .i32 = gpu_counts<std::int32_t, Runtime>(),
+          .u8 = gpu_counts<std::uint8_t, Runtime>(),
           // Attention borrows its own.
           .attention_backward_workspace = [](const AttentionShape&) -> std::int64_t { return 0; }};
 }

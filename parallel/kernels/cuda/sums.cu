@@ -1,6 +1,8 @@
 // Sums of fixed order.
 #include "parallel/kernels/cuda/sums.h"
 
+#include <type_traits>
+
 #include "parallel/base/check.h"
 #include "parallel/kernels/cuda/reduce.h"
 
@@ -71,11 +73,45 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
+// Whole numbers; sums wrap.
 template <class T, bool kLargest>
-void combine_parts(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
+__global__ void __launch_bounds__(kBlock)
+    counts_kernel(const __grid_constant__ Parts<T> parts, int num_parts, T* out, std::int64_t n) {
+  using Unsigned = std::make_unsigned_t<T>;
+  const std::int64_t step = std::int64_t{gridDim.x} * kBlock;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += step) {
+    T total = parts.at[0][i];
+    for (int part = 1; part < num_parts; ++part) {
+      const T next = parts.at[part][i];
+      if constexpr (kLargest) {
+        total = next > total ? next : total;
+      } else {
+        total = static_cast<T>(static_cast<Unsigned>(total) + static_cast<Unsigned>(next));
+      }
+    }
+    out[i] = total;
+  }
+}
+
+void check_parts(int num_parts) {
   CLOZE_CHECK(num_parts >= 1 && num_parts <= kMaxParts,
               str(num_parts, " parts to combine; 1 to ", kMaxParts, " are possible"),
               "combine fewer parts at a time");
+}
+
+template <class T, bool kLargest>
+void combine_counts(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
+  check_parts(num_parts);
+  if (n == 0) return;
+  Parts<T> pointers{};
+  for (int part = 0; part < num_parts; ++part) pointers.at[part] = parts[part];
+  CLOZE_LAUNCH((&counts_kernel<T, kLargest>), grid_of((n + kBlock - 1) / kBlock), kBlock, 0, stream,
+               pointers, num_parts, out, n);
+}
+
+template <class T, bool kLargest>
+void combine_parts(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
+  check_parts(num_parts);
   if (n == 0) return;
   Parts<T> pointers{};
   bool vectors = vectors_fit<T>(n, {out});
@@ -118,6 +154,24 @@ template <class T>
 void ordered_max(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
   combine_parts<T, true>(parts, num_parts, out, n, stream);
 }
+
+template <class T>
+void count_sum(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
+  combine_counts<T, false>(parts, num_parts, out, n, stream);
+}
+
+template <class T>
+void count_max(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream) {
+  combine_counts<T, true>(parts, num_parts, out, n, stream);
+}
+
+#define CLOZE_INSTANTIATE(T)                                               \
+  template void count_sum(const T* const*, int, T*, std::int64_t, Stream); \
+  template void count_max(const T* const*, int, T*, std::int64_t, Stream)
+CLOZE_INSTANTIATE(std::int64_t);
+CLOZE_INSTANTIATE(std::int32_t);
+CLOZE_INSTANTIATE(std::uint8_t);
+#undef CLOZE_INSTANTIATE
 
 #define CLOZE_INSTANTIATE(T)                                                    \
   template void sum_of_squares(const T*, std::int64_t, double*, void*, Stream); \

@@ -26,4 +26,11 @@ void ordered_sum(const T* const* parts, int num_parts, T* out, std::int64_t n, S
 template <class T>
 void ordered_max(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream);
 
+// Of std::int64_t, std::int32_t, std::uint8_t.
+template <class T>
+void count_sum(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream);
+
+template <class T>
+void count_max(const T* const* parts, int num_parts, T* out, std::int64_t n, Stream stream);
+
 }  // namespace cloze::cuda
