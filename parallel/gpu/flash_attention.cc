@@ -16,6 +16,7 @@ constexpr at::ScalarType kTypeOf = std::is_same_v<T, BFloat16> ? at::kBFloat16 :
 // What the functions of a table know of the process: they are no objects.
 struct Setting {
   const Kernels* fallback = nullptr;  // Serves what LibTorch's attention cannot.
+  at::Device device = at::kCPU;
   int multiprocessors = 0;
 };
 
@@ -84,7 +85,7 @@ class Arrays {
   }
 
   static at::TensorOptions gpu(at::ScalarType dtype) {
-    return at::TensorOptions(at::kCUDA).dtype(dtype);  // The type that all who have it go by.
+    return at::TensorOptions(setting().device).dtype(dtype);
   }
 
  private:
@@ -335,8 +336,8 @@ void use_flash(KernelTable<T>& table) {
 
 }  // namespace
 
-Kernels with_flash_attention(const Kernels& own, int multiprocessors) {
-  setting() = {.fallback = &own, .multiprocessors = multiprocessors};
+Kernels with_flash_attention(const Kernels& own, at::Device device, int multiprocessors) {
+  setting() = {.fallback = &own, .device = device, .multiprocessors = multiprocessors};
   Kernels kernels = own;
   use_flash(kernels.bf16);
   use_flash(kernels.f16);

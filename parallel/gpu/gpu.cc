@@ -98,7 +98,7 @@ Gpu::Gpu(const GpuVendor& vendor, int place)
       device_(choose(vendor, cuda_, place)),
       kernel_library_(open_kernel_library(vendor)),
       kernels_(vendor.torch_type == c10::DeviceType::CUDA
-                   ? with_flash_attention(kernels_in(kernel_library_),
+                   ? with_flash_attention(kernels_in(kernel_library_), device_,
                                           multiprocessors_of(cuda_, device_.index()))
                    : kernels_in(kernel_library_)),
       name_(name_of_gpu(cuda_, device_.index())) {

@@ -87,7 +87,7 @@ TEST(FlashAttentionTest, LeavesOtherCallsToTheKernelsThatItWasGiven) {
   own.bf16.attention_forward = [](const AttentionShape&, const BFloat16*, const BFloat16*,
                                   const BFloat16*, const std::int32_t*, const std::int32_t*,
                                   const AttentionDropout*, BFloat16*, float*) { ++calls; };
-  const Kernels kernels = with_flash_attention(own, /*multiprocessors=*/132);
+  const Kernels kernels = with_flash_attention(own, at::kCPU, /*multiprocessors=*/132);
   EXPECT_EQ(kernels.f32.attention_forward, own.f32.attention_forward);
   EXPECT_EQ(kernels.f64.attention_backward, own.f64.attention_backward);
   EXPECT_NE(kernels.bf16.attention_forward, own.bf16.attention_forward);
@@ -126,7 +126,7 @@ TEST(FlashAttentionTest, LeavesOtherCallsToTheKernelsThatItWasGiven) {
 TEST(FlashAttentionTest, SaysWhatMemoryItsCallsHold) {
   Kernels own = cpu_kernels();
   own.bf16.scratch.attention_backward = [](const AttentionShape&, bool) { return std::int64_t{7}; };
-  const KernelScratch scratch = with_flash_attention(own, 132).bf16.scratch;
+  const KernelScratch scratch = with_flash_attention(own, at::kCPU, 132).bf16.scratch;
   AttentionSamples samples{.count = 2, .longest = 1024};
   const AttentionShape shape{
       .tokens = 2048, .heads = 32, .kv_heads = 2, .head_dim = 128, .samples = &samples};
