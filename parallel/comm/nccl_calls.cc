@@ -5,9 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/patient_lock.h"
 
 namespace cloze {
 namespace {
+
+constexpr std::chrono::seconds kPatience(1);  // With a thread that does not come back.
 
 double seconds_between(NcclCall::Clock::time_point from, NcclCall::Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -28,14 +31,15 @@ NcclCalls::~NcclCalls() {
 
 NcclCall& NcclCalls::begin(const std::string& group, const char* name, std::int64_t number_in_group,
                            std::int64_t bytes) {
-  const std::scoped_lock lock(mutex_);
+  // The rank's thread alone counts calls and makes events; who watches must not wait for those.
   NcclCall& call = calls_[num_calls_ % kKept];
-  const bool is_free = call.event == nullptr || (!call.is_held && poll_locked(call));
+  const bool is_free = call.event == nullptr || (!call.is_held && poll(call));
   CLOZE_CHECK(is_free, str(kKept, " collectives are in flight; the oldest is ", describe(call)),
               "wait for a collective before so many others are started");
   if (call.event == nullptr) {
     cuda_.check(cuda_.event_create(&call.event, kCudaEventDisableTiming), "making an event");
   }
+  const std::scoped_lock lock(mutex_);
   call = {.number = num_calls_++,
           .group = group,
           .name = name,
@@ -75,7 +79,8 @@ bool NcclCalls::poll_locked(NcclCall& call) {
 }
 
 std::optional<std::string> NcclCalls::find_overdue(std::chrono::milliseconds deadline) {
-  const std::scoped_lock lock(mutex_);
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return std::nullopt;  // The next look will see.
   const auto now = NcclCall::Clock::now();
   // A call waits for those of its group before it: its time begins when they are done.
   std::map<std::string, NcclCall::Clock::time_point> idle_since;
@@ -101,7 +106,8 @@ std::optional<std::string> NcclCalls::find_overdue(std::chrono::milliseconds dea
 }
 
 std::string NcclCalls::json(int rank) const {
-  const std::scoped_lock lock(mutex_);
+  const auto lock = locked_until(mutex_, NcclCall::Clock::now() + kPatience);
+  if (!lock) return nlohmann::ordered_json{{"rank", rank}, {"calls", nullptr}}.dump(1) + "\n";
   const auto now = NcclCall::Clock::now();
   nlohmann::ordered_json calls = nlohmann::ordered_json::array();
   const std::int64_t oldest = std::max<std::int64_t>(0, num_calls_ - std::int64_t{kKept});

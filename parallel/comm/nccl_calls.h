@@ -52,10 +52,11 @@ class NcclCalls {
   bool poll(NcclCall& call);
 
   // Finds out which calls are done. Returns the oldest that has been at the head of its group for
-  // longer than `deadline`, described; nothing when there is none.
+  // longer than `deadline`, described; nothing when there is none, or when the rank is in a call.
   std::optional<std::string> find_overdue(std::chrono::milliseconds deadline);
 
-  // All calls that are kept, the oldest first, as one JSON object: docs/gpu.md.
+  // All calls that are kept, the oldest first, as one JSON object: docs/gpu.md. None where the
+  // rank's thread does not come back from one.
   std::string json(int rank) const;
 
  private:

@@ -65,7 +65,9 @@ Work NcclCommunicator::start(const char* call, std::int64_t bytes, std::vector<a
                              const std::function<void()>& queue_operations) {
   session_.check_alive();
   const NcclDevice& device = session_.device();
-  NcclCall& started = session_.calls().begin(name(), call, num_calls_++, bytes);
+  NcclCall* begun = nullptr;
+  session_.guarded([&] { begun = &session_.calls().begin(name(), call, num_calls_++, bytes); });
+  NcclCall& started = *begun;
   // Holds the tensors from here on: when something fails, what is queued may still write to them.
   Work work(std::make_unique<NcclPending>(session_, started), std::move(tensors));
   session_.guarded([&] {
@@ -90,7 +92,10 @@ void NcclCommunicator::together(const std::function<void()>& queue_operations) {
       nccl.group_end();  // Whatever it says: the first error is the one to tell.
       throw;
     }
-    call([&] { return nccl.group_end(); });
+    // Closed whatever has failed meanwhile.
+    const NcclResult result = nccl.group_end();
+    session_.throw_failure();
+    session_.check(result, comm_, name());
   }
   // Nothing may be called on the group before NCCL has taken this in.
   session_.settle(comm_, name());

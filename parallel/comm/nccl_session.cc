@@ -6,12 +6,14 @@
 #include <cstring>
 #include <exception>
 #include <future>
+#include <iostream>
 #include <map>
 #include <thread>
 #include <utility>
 
 #include "parallel/base/check.h"
 #include "parallel/comm/nccl_communicator.h"
+#include "parallel/comm/patient_lock.h"
 
 namespace cloze {
 namespace {
@@ -27,6 +29,9 @@ at::Tensor bytes_tensor(const void* data, std::size_t bytes) {
   std::memcpy(tensor.mutable_data_ptr(), data, bytes);
   return tensor;
 }
+
+// What a place of NCCL's holds, to which a thread of its may be writing.
+NcclComm loaded(const NcclComm& place) { return __atomic_load_n(&place, __ATOMIC_ACQUIRE); }
 
 // The same bytes of every rank, one row each.
 at::Tensor gather_bytes(Communicator& host, const void* data, std::size_t bytes) {
@@ -52,7 +57,6 @@ NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options o
     : device_(device), options_(std::move(options)), rank_(host.rank()), calls_(device.cuda) {
   agree_on_versions(host);
   if (!options_.share_gpus) refuse_shared_gpus(host);
-  if (host.size() > 1) join_world(host);
   watcher_ = std::jthread([this](const std::stop_token& stop) {
     // A thread that does not choose would make itself at home on the first GPU.
     device_.cuda.set_device(device_.ordinal);
@@ -62,18 +66,21 @@ NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options o
       watch();
     }
   });
+  if (host.size() > 1) join_world(host);
 }
 
 NcclSession::~NcclSession() {
   watcher_ = {};
   if (world_ != nullptr) end(world_, nullptr);
-  if (!comms_.empty()) abort_all();  // Never given to anybody.
+  abort_all();  // Those that were never given to anybody.
 }
 
 void NcclSession::join_world(Communicator& host) {
   NcclUniqueId id{};
   if (host.rank() == 0) {
-    call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
+    guarded([&] {
+      call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
+    });
   }
   const at::Tensor shared = bytes_tensor(&id, sizeof id);
   host.broadcast(shared, 0).wait();
@@ -81,12 +88,12 @@ void NcclSession::join_world(Communicator& host) {
   NcclConfig config = config_for("world");
   const std::string what = str("joining NCCL's world of ", host.size(), " ranks");
   guarded([&] {
+    NcclComm* place = nullptr;
     call(nullptr, what, [&] {
-      const NcclResult result =
-          device_.nccl.comm_init_rank(&world_, host.size(), id, host.rank(), &config);
-      if (world_ != nullptr) comms_.push_back(world_);
-      return result;
+      place = &comms_->emplace_back(nullptr);
+      return device_.nccl.comm_init_rank(place, host.size(), id, host.rank(), &config);
     });
+    world_ = *place;
     settle(world_, what);
   });
 }
@@ -139,19 +146,19 @@ std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
 }
 
 NcclComm NcclSession::split(const std::string& name, int rank, const std::vector<int>& members) {
-  NcclComm comm = nullptr;
   const std::size_t size = members.size();
   // The groups of one split are disjoint, so the smallest world rank names a group.
   const int color = size > 1 ? *std::ranges::min_element(members) : kNcclNoColor;
   NcclConfig config = config_for(name);
   const std::string what = str("making the group ", name, " of ", size, " ranks");
+  NcclComm* place = nullptr;
   call(world_, what, [&] {
-    const NcclResult result = device_.nccl.comm_split(world_, color, rank, &comm, &config);
-    if (comm != nullptr) comms_.push_back(comm);
-    return result;
+    place = &comms_->emplace_back(nullptr);
+    return device_.nccl.comm_split(world_, color, rank, place, &config);
   });
-  settle(world_, what);
+  settle(world_, what);  // Until then NCCL has not made it.
   if (size == 1) return nullptr;
+  NcclComm comm = loaded(*place);
   CLOZE_CHECK(comm != nullptr, str(what, ": NCCL made none"), "report this");
   settle(comm, what);
   return comm;
@@ -240,7 +247,9 @@ void NcclSession::watch() {
 std::string NcclSession::find_problem() {
   // While the rank is in NCCL, the next look will ask.
   if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
-    for (NcclComm comm : comms_) {
+    for (const NcclComm& place : *comms_) {
+      NcclComm comm = loaded(place);
+      if (comm == nullptr) continue;
       NcclResult state = kNcclSuccess;
       const NcclResult asked = device_.nccl.comm_get_async_error(comm, &state);
       for (const NcclResult result : {asked, state}) {
@@ -268,31 +277,48 @@ void NcclSession::fail_all(const Error& error) {
     failure_ = error;
     has_failed_.store(true, std::memory_order_release);
   }
-  // Told first: what comes after may hang.
-  if (options_.on_failure) options_.on_failure(error, calls_.json(rank_));
+  // Told first: what comes after may hang. Whatever happens to the telling, the job ends.
+  try {
+    if (options_.on_failure) options_.on_failure(error, calls_.json(rank_));
+  } catch (const std::exception& untold) {
+    std::cerr << "cloze: " << error.problem() << "; nor could it be told: " << untold.what()
+              << '\n';
+  }
   abort_all();
   if (options_.after_abort) options_.after_abort(error);
 }
 
-// All of them: the kernel of one that is left would hold the device. On a thread that nobody waits
-// for longer than the deadline, and that owns what it needs.
-void NcclSession::abort_all() {
-  std::vector<NcclComm> comms;
-  {
-    const std::unique_lock lock(mutex_, options_.abort_deadline);
-    if (!lock) return;  // The rank's thread does not come back from NCCL.
-    comms = std::exchange(comms_, {});
+// All of them, the oldest first: the kernel of one that is left would hold the device. Each on a
+// thread of its own, because one may wait for a kernel behind that of another, and on one that owns
+// what it needs, because nobody waits for it longer than the deadline.
+void NcclSession::abort_all() noexcept {
+  try {
+    const auto until = NcclCall::Clock::now() + options_.abort_deadline;
+    std::vector<NcclComm> comms;
+    {
+      const auto lock = locked_until(mutex_, until);
+      if (!lock) return;  // The rank's thread does not come back from NCCL.
+      for (NcclComm& place : *comms_) {
+        if (NcclComm comm = __atomic_exchange_n(&place, nullptr, __ATOMIC_ACQ_REL)) {
+          comms.push_back(comm);
+        }
+      }
+    }
+    std::vector<std::future<void>> ends;
+    for (NcclComm comm : comms) {
+      std::promise<void> ended;
+      ends.push_back(ended.get_future());
+      std::thread([comm, ended = std::move(ended), places = comms_, nccl = device_.nccl,
+                   cuda = device_.cuda, ordinal = device_.ordinal]() mutable {
+        cuda.set_device(ordinal);
+        nccl.comm_abort(comm);
+        ended.set_value();
+      }).detach();
+    }
+    for (const std::future<void>& end : ends) end.wait_until(until);
+  } catch (const std::exception& error) {
+    std::cerr << "cloze: communicators could not be ended: " << error.what() << '\n';
   }
-  if (comms.empty()) return;
-  std::promise<void> ended;
-  const std::future<void> is_ended = ended.get_future();
-  std::thread([comms, ended = std::move(ended), nccl = device_.nccl, cuda = device_.cuda,
-               ordinal = device_.ordinal]() mutable {
-    cuda.set_device(ordinal);
-    for (NcclComm comm : comms) nccl.comm_abort(comm);
-    ended.set_value();
-  }).detach();
-  is_ended.wait_for(options_.abort_deadline);
 }
 
 void NcclSession::end(NcclComm comm, CudaStream stream) noexcept {
@@ -315,7 +341,7 @@ void NcclSession::finalize(NcclComm comm) {
   settle(comm, what);
   const Inside inside(*this);
   throw_failure();
-  std::erase(comms_, comm);
+  *std::ranges::find(*comms_, comm) = nullptr;
   check(device_.nccl.comm_destroy(comm), nullptr, what);
 }
 

@@ -98,7 +98,7 @@ class NcclSession {
 
    private:
     const Busy busy_;
-    const std::unique_lock<std::recursive_timed_mutex> lock_;
+    const std::unique_lock<std::recursive_mutex> lock_;
   };
 
   // Makes a call of NCCL on a communicator that is alive. Throws Error kTransient with NCCL's words
@@ -145,7 +145,7 @@ class NcclSession {
   // What is told, and what ends everything: once, whoever finds it first.
   void fail_all(const Error& error);
   // The oldest first, which all others are parts of.
-  void abort_all();
+  void abort_all() noexcept;
 
   const NcclDevice device_;
   const Options options_;
@@ -154,8 +154,11 @@ class NcclSession {
   std::deque<std::string> names_;  // Of the groups: NCCL may read one after the call that got it.
   NcclComm world_ = nullptr;       // Of which all others are parts.
 
-  mutable std::recursive_timed_mutex mutex_;                       // Who calls NCCL.
-  std::vector<NcclComm> comms_;                                    // Alive, all of them.
+  mutable std::recursive_mutex mutex_;  // Who calls NCCL.
+  // Each communicator that was asked for, null before NCCL has made it and after its end. NCCL
+  // writes to a place when it gets to it, whoever has given up by then: places stay, and the thread
+  // that ends communicators holds them.
+  std::shared_ptr<std::deque<NcclComm>> comms_ = std::make_shared<std::deque<NcclComm>>();
   mutable int busy_depth_ = 0;                                     // Of the rank's thread.
   mutable std::atomic<NcclCall::Clock::time_point> busy_since_{};  // Zero: not busy.
 

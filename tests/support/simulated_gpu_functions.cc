@@ -151,17 +151,19 @@ NcclResult end_group() {
   return kNcclInProgress;
 }
 
-// Makes a communicator that comes to life when all `expected` ranks have asked for it.
-void join(NcclComm* comm, std::pair<int, std::int64_t> place, std::size_t expected, int color,
-          int key, const NcclConfig& config) {
+// Makes a communicator that comes to life when all `expected` ranks have asked for it; null without
+// a color.
+Comm* join(NcclComm* comm, std::pair<int, std::int64_t> place, std::size_t expected, int color,
+           int key, const NcclConfig& config) {
   Comm* made = nullptr;
   if (color != kNcclNoColor) {
     made = new Comm{.state = State::current, .world_rank = State::rank};
     made->name = config.comm_name;
     State::current->comms.insert(made);
-    *comm = reinterpret_cast<NcclComm>(made);
+    made->place = comm;
   }
   State::current->meet(place, expected, {made, State::rank, color, key});
+  return made;
 }
 
 NcclLibrary make_nccl() {
@@ -182,7 +184,7 @@ NcclLibrary make_nccl() {
     }
     const bool is_known = std::strcmp(id.internal, "an identity") == 0 && config->blocking == 0;
     if (!is_known) return NcclResult{4};
-    join(comm, {-1, 0}, num_ranks, 0, rank, *config);
+    *comm = reinterpret_cast<NcclComm>(join(comm, {-1, 0}, num_ranks, 0, rank, *config));
     return kNcclInProgress;
   };
   nccl.comm_split = [](NcclComm parent, int color, int key, NcclComm* comm, NcclConfig* config) {
@@ -192,8 +194,8 @@ NcclLibrary make_nccl() {
     }
     if (config->blocking != 0 || config->split_share != 0) return NcclResult{4};
     Comm& of = *comm_of(parent);
-    join(comm, {of.ring->number, of.num_splits++}, of.ring->world_ranks.size(), color, key,
-         *config);
+    of.making = join(comm, {of.ring->number, of.num_splits++}, of.ring->world_ranks.size(), color,
+                     key, *config);
     of.is_settling = true;
     return kNcclInProgress;
   };
@@ -227,9 +229,15 @@ NcclLibrary make_nccl() {
     // The end waits for all that is under way.
     const bool is_ending = asked.is_finalizing && asked.num_pending > 0;
     if (is_ending) asked.state->step_any();
-    const bool is_busy = asked.is_settling || !asked.ring || is_ending;
+    const bool is_making = asked.making != nullptr && !asked.making->ring;
+    const bool is_busy = asked.is_settling || !asked.ring || is_ending || is_making;
     if (asked.async_error == kNcclSuccess && is_busy) *error = kNcclInProgress;
     asked.is_settling = false;
+    // What the last call was to make is there when the call is done.
+    if (asked.making != nullptr && *error == kNcclSuccess) {
+      *asked.making->place = reinterpret_cast<NcclComm>(asked.making);
+      asked.making = nullptr;
+    }
     return kNcclSuccess;
   };
   nccl.group_start = &start_group;

@@ -35,6 +35,8 @@ struct Ring {
 struct Comm {
   SimulatedGpus::State* state;
   int world_rank = 0;
+  NcclComm* place = nullptr;        // Where the caller will find it.
+  Comm* making = nullptr;           // What the call in progress makes of it.
   std::shared_ptr<Ring> ring = {};  // Null until all its ranks have come.
   int rank = 0;
   std::string name = {};

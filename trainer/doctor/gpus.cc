@@ -149,7 +149,11 @@ CheckResult check_ranks(const std::vector<RankGpus>& ranks, const GpuWish& wish)
     is_shared = true;
   }
   if (!is_shared) {
-    check.detail = str(ranks.size(), ranks.size() == 1 ? " rank" : " ranks, one a GPU");
+    const std::size_t with_gpu = users.size();
+    check.detail = str(with_gpu, with_gpu == 1 ? " rank" : " ranks, one a GPU");
+    if (with_gpu < ranks.size()) {
+      check.detail += str("; ", ranks.size() - with_gpu, " without a GPU");
+    }
   } else if (!wish.share_gpus) {
     complain(check, severity, "cloze train refuses that",
              "start no more ranks on a host than it has GPUs, and let each see all of them; or say "

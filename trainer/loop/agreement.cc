@@ -77,6 +77,14 @@ Error error_of(const std::exception& thrown) {
             "nvidia-smi and dmesg"};
   }
   const auto* torch = dynamic_cast<const c10::Error*>(&thrown);
+  // What its libraries of products say of a GPU that has failed.
+  for (const char* status : {"CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_INTERNAL_ERROR"}) {
+    if (torch != nullptr && torch->msg().find(status) != std::string::npos) {
+      return {ExitCode::kTransient, torch->what_without_backtrace(),
+              "start again from the last checkpoint; if it comes back, look at the GPU with "
+              "nvidia-smi and dmesg"};
+    }
+  }
   return {ExitCode::kInternal, torch != nullptr ? torch->what_without_backtrace() : thrown.what(),
           "report this with the command that made it"};
 }

@@ -41,6 +41,12 @@ TEST(AgreementTest, ErrorsOfADeviceAreTheUsersOrPass) {
   const Error fault = error_of(c10::AcceleratorError(here, 719, "unspecified launch failure"));
   EXPECT_EQ(fault.code(), ExitCode::kTransient);
   EXPECT_NE(fault.problem().find("unspecified launch failure"), std::string::npos);
+  const auto product = [&](const char* status) {
+    return error_of(c10::Error(here, std::string("CUDA error: ") + status)).code();
+  };
+  EXPECT_EQ(product("CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"),
+            ExitCode::kTransient);
+  EXPECT_EQ(product("CUBLAS_STATUS_INVALID_VALUE when calling cublasSgemm"), ExitCode::kInternal);
   EXPECT_EQ(error_of(std::runtime_error("a surprise")).code(), ExitCode::kInternal);
 }
 

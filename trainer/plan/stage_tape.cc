@@ -56,6 +56,10 @@ std::array<Memory, 2> StageTape::widened(std::int64_t rows, std::int64_t out, st
 void StageTape::weight_gradient(std::int64_t rows, std::int64_t out, std::int64_t in) {
   const std::array<Memory, 2> factors = widened(rows, out, in);
   work(accumulator_of(sizes_.type), {.rows = out, .columns = in, .depth = rows});
+  // Of a bias, which not every layer has.
+  take(with_type(sizes_.type, [&]<typename T>() {
+    return sizes_.kernels.of<T>().scratch.bias_gradient(rows, out);
+  }));
 }
 
 Memory StageTape::reduced(Memory partial) {
