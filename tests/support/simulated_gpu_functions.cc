@@ -1,4 +1,4 @@
-// The tables of functions, as CUDA and NCCL would fill them, and what tests see of the GPUs.
+// The table of functions as NCCL would fill it, and what tests see of the GPUs.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -13,126 +13,12 @@ namespace cloze {
 namespace {
 
 using simulated::Comm;
+using simulated::comm_of;
 using simulated::Event;
 using simulated::Kind;
 using simulated::Part;
-using simulated::Stream;
+using simulated::stream_of;
 using State = SimulatedGpus::State;
-
-Comm* comm_of(NcclComm comm) { return reinterpret_cast<Comm*>(comm); }
-Event* event_of(CudaEvent event) { return reinterpret_cast<Event*>(event); }
-Stream* stream_of(CudaStream stream) { return reinterpret_cast<Stream*>(stream); }
-
-CudaRuntime make_cuda() {
-  CudaRuntime cuda{};
-  cuda.get_device_count = [](int* count) {
-    *count = static_cast<int>(State::current->ranks.size());
-    return kCudaSuccess;
-  };
-  cuda.set_device = [](int device) {
-    State::gpu = device;
-    return kCudaSuccess;
-  };
-  cuda.device_uuid = [](CudaUuid* uuid, int device) {
-    *uuid = {static_cast<char>(device)};
-    return kCudaSuccess;
-  };
-  cuda.device_name = [](char* name, int length, int device) {
-    std::snprintf(name, static_cast<std::size_t>(length), "Simulated GPU %d", device);
-    return kCudaSuccess;
-  };
-  cuda.device_total_memory = [](std::size_t* bytes, int /*device*/) {
-    *bytes = std::size_t{80} << 30;
-    return kCudaSuccess;
-  };
-  cuda.device_attribute = [](int* value, int attribute, int /*device*/) {
-    *value = attribute == kCudaCapabilityMajor ? 9 : 0;
-    return kCudaSuccess;
-  };
-  cuda.runtime_version = [](int* version) {
-    *version = 13000;
-    return kCudaSuccess;
-  };
-  cuda.driver_version = cuda.runtime_version;
-  cuda.device_stream_priority_range = [](int* least, int* greatest) {
-    *least = 0;
-    *greatest = -5;
-    return kCudaSuccess;
-  };
-  cuda.stream_create = [](CudaStream* stream, unsigned /*flags*/, int /*priority*/) {
-    auto* made = new Stream{.rank = State::rank, .is_immediate = false};
-    const std::scoped_lock lock(State::current->mutex);
-    State::current->streams.insert(made);
-    *stream = reinterpret_cast<CudaStream>(made);
-    return kCudaSuccess;
-  };
-  cuda.stream_destroy = [](CudaStream stream) {
-    const std::scoped_lock lock(State::current->mutex);
-    // What is queued still happens, as CUDA promises.
-    while (!stream_of(stream)->items.empty() && State::current->step_any()) {
-    }
-    State::current->streams.erase(stream_of(stream));
-    delete stream_of(stream);
-    return kCudaSuccess;
-  };
-  cuda.stream_wait_event = [](CudaStream stream, CudaEvent event, unsigned /*flags*/) {
-    std::unique_lock lock(State::current->mutex);
-    if (const CudaResult result = State::current->fault("stream_wait_event"); result != 0) {
-      return result;
-    }
-    State::current->check_gpu(event_of(event)->gpu, "a wait for an event");
-    const std::int64_t version = event_of(event)->recorded;
-    if (stream_of(stream)->is_immediate) {
-      State::current->wait_for(lock, *event_of(event), version);
-    } else {
-      State::current->put(*stream_of(stream), {.wait = event_of(event), .version = version});
-    }
-    return kCudaSuccess;
-  };
-  cuda.event_create = [](CudaEvent* event, unsigned /*flags*/) {
-    auto* made = new Event{.state = State::current, .gpu = State::gpu};
-    const std::scoped_lock lock(State::current->mutex);
-    State::current->events.insert(made);
-    *event = reinterpret_cast<CudaEvent>(made);
-    return kCudaSuccess;
-  };
-  cuda.event_destroy = [](CudaEvent event) {
-    const std::scoped_lock lock(State::current->mutex);
-    State::current->events.erase(event_of(event));
-    delete event_of(event);
-    return kCudaSuccess;
-  };
-  cuda.event_record = [](CudaEvent event, CudaStream stream) {
-    std::unique_lock lock(State::current->mutex);
-    State::current->pass(lock, State::rank, "event_record");
-    if (const CudaResult result = State::current->fault("event_record"); result != 0) {
-      return result;
-    }
-    State::current->check_gpu(event_of(event)->gpu, "a record of an event");
-    const std::int64_t version = ++event_of(event)->recorded;
-    if (stream_of(stream)->is_immediate) {
-      event_of(event)->completed = version;
-    } else {
-      State::current->put(*stream_of(stream), {.record = event_of(event), .version = version});
-    }
-    return kCudaSuccess;
-  };
-  cuda.event_query = [](CudaEvent event) {
-    const Event& asked = *event_of(event);
-    const std::scoped_lock lock(asked.state->mutex);
-    asked.state->check_gpu(asked.gpu, "a question for an event");
-    // Who asks again and again must see it happen.
-    asked.state->step_any();
-    return asked.completed == asked.recorded ? kCudaSuccess : kCudaNotReady;
-  };
-  cuda.memcpy_async = [](void* to, const void* from, std::size_t bytes, int /*kind*/,
-                         CudaStream stream) {
-    SimulatedGpus::launch(stream, [=] { std::memcpy(to, from, bytes); });
-    return kCudaSuccess;
-  };
-  cuda.error_string = [](CudaResult) { return "a simulated error"; };
-  return cuda;
-}
 
 NcclResult start_group() {
   const std::scoped_lock lock(State::current->mutex);
@@ -277,7 +163,6 @@ NcclLibrary make_nccl() {
   return nccl;
 }
 
-const CudaRuntime kCuda = make_cuda();
 const NcclLibrary kNccl = make_nccl();
 
 void reduce_on(CudaStream stream, void* output, std::span<const void* const> parts,
@@ -315,7 +200,7 @@ void SimulatedGpus::Rank::compute(std::function<void()> kernel) {
 void SimulatedGpus::Rank::finish() {
   Event done{.state = gpus_.state_.get(), .gpu = gpus_.state_->gpu_of(rank_)};
   const auto event = reinterpret_cast<CudaEvent>(&done);
-  kCuda.event_record(event, device().compute_stream());
+  simulated::cuda_functions().event_record(event, device().compute_stream());
   std::unique_lock lock(gpus_.state_->mutex);
   gpus_.state_->wait_for(lock, done, done.recorded);
 }
@@ -323,7 +208,7 @@ void SimulatedGpus::Rank::finish() {
 NcclDevice SimulatedGpus::Rank::device() const {
   State& state = *gpus_.state_;
   const int gpu = state.gpu_of(rank_);
-  return {.cuda = kCuda,
+  return {.cuda = simulated::cuda_functions(),
           .nccl = kNccl,
           .ordinal = gpu,
           .tensors = state.options.tensors,
@@ -373,7 +258,7 @@ std::vector<std::string> SimulatedGpus::calls(int rank) const {
 
 int SimulatedGpus::num_alive() const {
   const std::scoped_lock lock(state_->mutex);
-  const auto is_made = [](const Stream* stream) { return !stream->is_compute; };
+  const auto is_made = [](const simulated::Stream* stream) { return !stream->is_compute; };
   return static_cast<int>(state_->comms.size() + state_->events.size()) +
          static_cast<int>(std::ranges::count_if(state_->streams, is_made));
 }

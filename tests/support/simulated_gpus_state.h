@@ -118,6 +118,13 @@ struct RankState {
   bool hangs = false;
 };
 
+// What the tables' handles are.
+inline Comm* comm_of(NcclComm comm) { return reinterpret_cast<Comm*>(comm); }
+inline Event* event_of(CudaEvent event) { return reinterpret_cast<Event*>(event); }
+inline Stream* stream_of(CudaStream stream) { return reinterpret_cast<Stream*>(stream); }
+
+const CudaRuntime& cuda_functions();
+
 }  // namespace cloze::simulated
 
 namespace cloze {
