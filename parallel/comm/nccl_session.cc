@@ -93,7 +93,7 @@ void NcclSession::join_world(Communicator& host) {
       place = &comms_->emplace_back(nullptr);
       return device_.nccl.comm_init_rank(place, host.size(), id, host.rank(), &config);
     });
-    world_ = *place;
+    world_ = loaded(*place);
     settle(world_, what);
   });
 }

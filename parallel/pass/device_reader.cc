@@ -2,18 +2,19 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "parallel/base/check.h"
+#include "parallel/pass/device_stream.h"
 #include "parallel/pass/device_writer.h"
 
 namespace cloze {
+
 DeviceReader::DeviceReader(at::Device device, std::int64_t chunk)
     : chunk_(chunk),
-      stream_(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device)),
+      stream_(new_stream(device)),
       buffers_{{{DeviceWriter::staging(chunk), c10::Event(device.type())},
                 {DeviceWriter::staging(chunk), c10::Event(device.type())}}} {}
 
@@ -34,9 +35,7 @@ void DeviceReader::read(const at::Tensor& tensor, std::int64_t first, std::span<
               "read no more than a chunk");
   if (first != expected_ || !tensor_.is_same(tensor)) {
     // What computes the tensor is queued on the current stream.
-    c10::Event computed(stream_.device_type());
-    computed.record(c10::impl::VirtualGuardImpl(stream_.device_type()).getStream(stream_.device()));
-    computed.block(stream_);
+    follow(current_stream(stream_.device()), stream_);
     fetch(tensor, first);
   }
   const Buffer& buffer = buffers_[1 - next_];  // The one that was fetched last.

@@ -1,31 +1,15 @@
 #include "parallel/pass/device_writer.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "parallel/pass/device_stream.h"
 
 namespace cloze {
-namespace {
-
-// `later` goes on when all that is queued on `earlier` is done.
-void follow(const c10::Stream& earlier, const c10::Stream& later) {
-  c10::Event done(earlier.device_type());
-  done.record(earlier);
-  done.block(later);
-}
-
-}  // namespace
-
-DeviceWriter::DeviceWriter(at::Device device)
-    : stream_(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device)) {}
+DeviceWriter::DeviceWriter(at::Device device) : stream_(new_stream(device)) {}
 
 at::Tensor DeviceWriter::staging(std::int64_t bytes) {
   return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
-}
-
-c10::Stream DeviceWriter::current() const {
-  return c10::impl::VirtualGuardImpl(stream_.device_type()).getStream(stream_.device());
 }
 
 at::Tensor DeviceWriter::bring(const at::Tensor& host) const {
@@ -34,7 +18,7 @@ at::Tensor DeviceWriter::bring(const at::Tensor& host) const {
     const c10::StreamGuard guard(stream_);
     copy = host.to(stream_.device(), /*non_blocking=*/true, /*copy=*/true);
   }
-  const c10::Stream computing = current();
+  const c10::Stream computing = current_stream(stream_.device());
   follow(stream_, computing);
   // It is of the copies' stream: without this its memory could be written by the next copy while
   // the computing stream, which is behind, still reads it.
@@ -43,7 +27,7 @@ at::Tensor DeviceWriter::bring(const at::Tensor& host) const {
 }
 
 void DeviceWriter::write(const at::Tensor& host, const at::Tensor& out) const {
-  const c10::Stream computing = current();
+  const c10::Stream computing = current_stream(stream_.device());
   follow(computing, stream_);
   {
     const c10::StreamGuard guard(stream_);

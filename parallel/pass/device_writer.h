@@ -24,8 +24,6 @@ class DeviceWriter {
   void write(const at::Tensor& host, const at::Tensor& out) const;
 
  private:
-  c10::Stream current() const;  // That the caller computes on.
-
   const c10::Stream stream_;
 };
 

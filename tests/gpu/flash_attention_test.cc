@@ -24,7 +24,8 @@
 namespace cloze {
 namespace {
 
-int forward_calls = 0;  // Of the operators below. NOLINT(*-avoid-non-const-global-variables)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): operators are no objects.
+int forward_calls = 0;
 
 // A tensor of the device in double, on the host.
 at::Tensor wide(const at::Tensor& tensor) { return tensor.cpu().to(at::kDouble); }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "data/batch_builder.h"
 #include "data/documents.h"
@@ -129,12 +130,13 @@ void connect_threads(const Mesh& mesh, LocalWorld& world, int rank, int kv_repli
   body(connect_local(mesh, world, rank, kv_replicas));
 }
 
-Connect connect_gpus(SimulatedGpus& gpus) {
-  return [&gpus](const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
-                 const std::function<void(const Groups&)>& body) {
+Connect connect_gpus(SimulatedGpus& gpus, std::function<NcclSession::Options(int rank)> options) {
+  return [&gpus, options = std::move(options)](const Mesh& mesh, LocalWorld& world, int rank,
+                                               int kv_replicas,
+                                               const std::function<void(const Groups&)>& body) {
     const SimulatedGpus::Rank self(gpus, rank);
     const auto host = world.communicator("host", world.everyone(), rank);
-    NcclSession session(self.device(), *host, {.deadline = std::chrono::seconds(60)});
+    NcclSession session(self.device(), *host, options(rank));
     body(connect_nccl(mesh, session, rank, kv_replicas, world.make_group(rank)));
   };
 }

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
@@ -43,8 +44,12 @@ using Connect = std::function<void(const Mesh& mesh, LocalWorld& world, int rank
 void connect_threads(const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
                      const std::function<void(const Groups&)>& body);
 
-// Groups of NCCL on simulated GPUs.
-Connect connect_gpus(SimulatedGpus& gpus);
+// Groups of NCCL on simulated GPUs, each rank with a session of its options.
+Connect connect_gpus(
+    SimulatedGpus& gpus,
+    std::function<NcclSession::Options(int rank)> options = [](int) -> NcclSession::Options {
+      return {.deadline = std::chrono::seconds(60)};
+    });
 
 // Sets the layout in `run` and trains `steps` steps, from `weights` where given, else from the
 // run's seed. Throws when two ranks that hold the same

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
@@ -26,26 +25,21 @@ struct Told {
 };
 
 Connect connect_watched(SimulatedGpus& gpus, Told& told, std::chrono::seconds deadline) {
-  return [&, deadline](const Mesh& mesh, LocalWorld& world, int rank, int kv_replicas,
-                       const std::function<void(const Groups&)>& body) {
-    const SimulatedGpus::Rank self(gpus, rank);
-    const auto host = world.communicator("host", world.everyone(), rank);
-    NcclSession session(self.device(), *host,
-                        {.deadline = deadline,
-                         .watch_every = std::chrono::milliseconds(5),
-                         .on_failure =
-                             [&](const Error& error, const std::string& calls) {
-                               const std::scoped_lock lock(told.mutex);
-                               EXPECT_FALSE(calls.empty());
-                               told.problems[rank] = error.problem();
-                             },
-                         .after_abort =
-                             [&](const Error&) {
-                               const std::scoped_lock lock(told.mutex);
-                               told.aborted[rank] = true;
-                             }});
-    body(connect_nccl(mesh, session, rank, kv_replicas, world.make_group(rank)));
-  };
+  return connect_gpus(gpus, [&told, deadline](int rank) -> NcclSession::Options {
+    return {.deadline = deadline,
+            .watch_every = std::chrono::milliseconds(5),
+            .on_failure =
+                [&told, rank](const Error& error, const std::string& calls) {
+                  const std::scoped_lock lock(told.mutex);
+                  EXPECT_FALSE(calls.empty());
+                  told.problems[rank] = error.problem();
+                },
+            .after_abort =
+                [&told, rank](const Error&) {
+                  const std::scoped_lock lock(told.mutex);
+                  told.aborted[rank] = true;
+                }};
+  });
 }
 
 struct FaultCase {

@@ -23,6 +23,7 @@
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/compute_device.h"
 #include "trainer/loop/header.h"
+#include "trainer/loop/step_memory.h"
 #include "trainer/model/glm.h"
 
 namespace cloze {
@@ -59,7 +60,7 @@ void print(const BenchJob& job, const Figures& figures) {
 
 void print_header(const BenchJob& job, TrainingState& state) {
   if (job.arguments.json) return;
-  const std::vector<std::string> lines = header_lines(state, Progress());
+  const std::vector<std::string> lines = header_lines(state, Progress(), plan_of(state));
   if (job.groups.world->rank() != 0) return;
   for (const std::string& line : lines) std::printf("%s\n", line.c_str());
   std::fflush(stdout);

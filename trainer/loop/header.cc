@@ -56,7 +56,7 @@ std::int64_t num_parameters(TrainingState& state) {
 }
 
 std::vector<std::string> header_lines(TrainingState& state, const Progress& progress,
-                                      const ComputeDevice& device) {
+                                      const MemoryPlan& plan, const ComputeDevice& device) {
   const config::Run& run = state.run();
   const Degrees degrees = state.groups().mesh.degrees();
   const std::int64_t parameters = num_parameters(state);
@@ -79,14 +79,14 @@ std::vector<std::string> header_lines(TrainingState& state, const Progress& prog
   lines.push_back(str("schedule | ", run.run().steps(), " steps, ",
                       config::Schedule::Kind_Name(run.schedule().kind()), " to lr ",
                       run.optimizer().lr(), ", warm-up ", run.schedule().warmup()));
-  lines.push_back(
-      str("memory | ", memory_text(*state.groups().world, plan_of(state), device.memory_bytes)));
+  lines.push_back(str("memory | ", memory_text(*state.groups().world, plan, device.memory_bytes)));
   if (progress.step > 0) lines.push_back(str("resume | after step ", progress.step));
   return lines;
 }
 
-std::string memory_warning(TrainingState& state, const ComputeDevice& device) {
-  const std::int64_t planned = largest_of(*state.groups().world, plan_of(state).peak);
+std::string memory_warning(Communicator& world, const MemoryPlan& plan,
+                           const ComputeDevice& device) {
+  const std::int64_t planned = largest_of(world, plan.peak);
   if (device.memory_bytes == 0 || planned <= device.memory_bytes) return "";
   const auto text = [](std::int64_t bytes) {
     return value_text({.value = static_cast<double>(bytes), .unit = "bytes"});

@@ -17,6 +17,7 @@
 #include "trainer/loop/agreement.h"
 #include "trainer/loop/header.h"
 #include "trainer/loop/run_samples.h"
+#include "trainer/loop/step_memory.h"
 #include "trainer/loop/throughput.h"
 #include "trainer/loop/train_step.h"
 #include "trainer/optim/learning_rate.h"
@@ -376,10 +377,11 @@ void Trainer::check_numerics() const {
 }
 
 void Trainer::print_header() {
-  for (const std::string& line : header_lines(*state_, progress_, options_.device)) {
+  const MemoryPlan plan = plan_of(*state_);
+  for (const std::string& line : header_lines(*state_, progress_, plan, options_.device)) {
     log_->console().line(line);
   }
-  const std::string warning = memory_warning(*state_, options_.device);
+  const std::string warning = memory_warning(*groups_.world, plan, options_.device);
   if (!warning.empty()) log_->console().warning(warning);
 }
 
