@@ -129,8 +129,10 @@ void check_counts_of(CheckReport& report, const char* type, std::int64_t n) {
     std::vector<double> found;
     // Halves, which doubles hold.
     for (const T value : values) {
-      found.push_back(static_cast<double>(value / 65536));
-      found.push_back(static_cast<double>(value % 65536));
+      const T high = value / 65536;
+      const T low = value % 65536;
+      found.push_back(static_cast<double>(high));
+      found.push_back(static_cast<double>(low));
     }
     return found;
   };

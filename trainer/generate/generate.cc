@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace cloze {
 namespace {
@@ -23,12 +22,12 @@ std::int32_t next_token(const InferenceModel& model, const at::Tensor& hidden,
 
 // Writes token by token. `first` is the batch of what is read before; `next` makes the batch of
 // new token number `index` (from 1), which has `seen` tokens before it.
-Continuation write(const InferenceModel& model, Batch first,
+Continuation write(const InferenceModel& model, const Batch& first,
                    const std::function<Batch(std::int32_t, std::int64_t, std::int64_t)>& next,
                    const GenerationOptions& options, std::uint64_t text, const OnToken& on_token) {
   Continuation written;
   KeyValueCache cache(first.num_tokens() + options.max_new_tokens);
-  at::Tensor hidden = model.forward(std::move(first), &cache);
+  at::Tensor hidden = model.forward(first, &cache);
   for (std::int64_t index = 1; index <= options.max_new_tokens; ++index) {
     const std::int32_t id =
         next_token(model, hidden, options.sampling, text, static_cast<std::uint64_t>(index - 1));
