@@ -68,6 +68,7 @@ function(cloze_gpu_library folder)
       OUTPUT "${object}"
       COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} "${CLOZE_NVCC}" --options-file "${flags}" ${generate}
               --threads 0 -ccbin "${CMAKE_CXX_COMPILER}" -Xcompiler -fPIC,-fvisibility=hidden
+              -Werror all-warnings -Xcompiler -Wall,-Wextra
               -I "${PROJECT_SOURCE_DIR}" -MD -MF "${object}.d" -c "${kernel}" -o "${object}"
       DEPENDS "${kernel}" "${flags}"
       DEPFILE "${object}.d"

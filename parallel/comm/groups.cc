@@ -192,7 +192,7 @@ void check_nccl_address(const char* address) {
   CLOZE_REQUIRE(address == nullptr, ExitCode::kUsage,
                 str("NCCL_COMM_ID is set, to '", std::string_view(address).substr(0, 64),
                     "': whoever reaches that address could join the job"),
-                "unset it; the ranks agree on an identity over MPI");
+                "unset it, or take it out of nccl.conf; the ranks agree on an identity over MPI");
 }
 
 std::optional<LaunchedTask> launched_task() { return launched_task_of(environment); }

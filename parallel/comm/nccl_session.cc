@@ -81,6 +81,7 @@ void NcclSession::join_world(Communicator& host) {
     guarded([&] {
       call(nullptr, "asking for an identity", [&] { return device_.nccl.get_unique_id(&id); });
     });
+    if (options_.check_environment) options_.check_environment();
   }
   const at::Tensor shared = bytes_tensor(&id, sizeof id);
   host.broadcast(shared, 0).wait();

@@ -52,6 +52,9 @@ class NcclSession {
     bool share_gpus = false;  // Ranks may be on one GPU: NCCL refuses or takes it.
     // How long the ending of all communicators may take: NCCL's own can hang.
     std::chrono::milliseconds abort_deadline{10000};
+    // Called where NCCL makes the identity of a job, once it has read its own files (nccl.conf),
+    // which set variables: throws Error kUsage when one of them replaces that identity.
+    std::function<void()> check_environment = {};
     // Called once, when a call fails or is overdue, or NCCL reports an error of another rank, on
     // the thread that finds it; afterwards every call throws the same error. `calls` is
     // NcclCalls::json(). Communicators end after it.

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "parallel/comm/groups.h"
 #include "tests/comm/nccl_testing.h"
 
 namespace cloze {
@@ -23,6 +24,22 @@ TEST(NcclFailureTest, AGroupThatARankDoesNotMakeEndsAtTheDeadline) {
   EXPECT_NE(problem.find("making the group tensor of 3 ranks is not done after 0.2 s"),
             std::string::npos)
       << problem;
+}
+
+// NCCL reads nccl.conf in its first call.
+TEST(NcclFailureTest, AnAddressThatNcclReadFromItsOwnFileEndsTheJobBeforeAnybodyJoins) {
+  SimulatedGpus gpus(3, {});
+  Setting setting;
+  int asked = 0;
+  setting.check_environment = [&] {
+    ++asked;
+    check_nccl_address("10.0.0.1:4000");
+  };
+  const std::string problem =
+      problem_of(3, gpus, setting, ExitCode::kUsage, [](GpuRank) { ADD_FAILURE(); });
+  EXPECT_NE(problem.find("NCCL_COMM_ID is set, to '10.0.0.1:4000'"), std::string::npos) << problem;
+  EXPECT_EQ(asked, 1) << "rank 0 makes the identity";
+  EXPECT_EQ(gpus.num_alive(), 0);
 }
 
 TEST(NcclFailureTest, AGroupOfCallsIsClosedWhenOneOfThemFails) {

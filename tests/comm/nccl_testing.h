@@ -38,6 +38,7 @@ struct Setting {
   std::function<void(int rank, const Error& error, const std::string& calls)> on_failure = {};
   std::function<void(int rank)> after_abort = {};
   milliseconds abort_deadline{10000};
+  std::function<void()> check_environment = {};
 };
 
 inline void run_gpu_ranks(int size, SimulatedGpus& gpus, const Setting& setting,
@@ -49,6 +50,7 @@ inline void run_gpu_ranks(int size, SimulatedGpus& gpus, const Setting& setting,
                         {.deadline = setting.deadline,
                          .watch_every = milliseconds(5),
                          .abort_deadline = setting.abort_deadline,
+                         .check_environment = setting.check_environment,
                          .on_failure =
                              [&](const Error& error, const std::string& calls) {
                                if (setting.on_failure) setting.on_failure(rank, error, calls);

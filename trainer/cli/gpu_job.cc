@@ -67,6 +67,7 @@ GpuJob::GpuJob(const Gpu& gpu, MpiSession& session, Communicator& world,
       NcclSession::Options{
           .deadline = session.deadline(),
           .share_gpus = options.share_gpus,
+          .check_environment = &check_gpu_environment,
           .on_failure =
               [&session, folder = options.record_folder](const Error& error,
                                                          const std::string& calls) {

@@ -48,6 +48,12 @@ TEST(LaunchErrorTest, AGpuThatTheKernelsWereNotBuiltForIsTheUsersToMend) {
   }
 }
 
+TEST(LaunchErrorTest, AJobThatDoesNotFitTheGpuIsTheUsersToMend) {
+  const Error error = error_of(2);
+  EXPECT_EQ(error.code(), ExitCode::kUsage) << "no restart helps";
+  EXPECT_NE(error.fix().find("batch.micro_size"), std::string::npos) << error.fix();
+}
+
 TEST(LaunchErrorTest, SaysWhatCudaSays) {
   EXPECT_EQ(error_of(kLaunchFailure).problem(),
             "a kernel was to start: CUDA says 'its words' (719)");
