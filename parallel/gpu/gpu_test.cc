@@ -60,6 +60,9 @@ TEST(KernelLibraryTest, IsOfThisBuildAndHasEveryKernel) {
   EXPECT_EQ(count_empty(found.f32), 0);
   EXPECT_EQ(count_empty(found.bf16), 0);
   EXPECT_EQ(count_empty(found.f16), 0);
+  EXPECT_EQ(count_empty(found.i64), 0);
+  EXPECT_EQ(count_empty(found.i32), 0);
+  EXPECT_EQ(count_empty(found.u8), 0);
   EXPECT_NE(found.attention_backward_workspace, nullptr);
 }
 

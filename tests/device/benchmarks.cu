@@ -245,18 +245,18 @@ void time_flat(Benchmarks& run) {
   });
 }
 
-template <class E>
+template <class E, std::int64_t kChannels>
 void time_attention(Benchmarks& run, const std::string& type) {
   using A = Accumulator<E>;
-  constexpr std::int64_t kRow = (kHeads + 2 * kKvHeads) * kHeadDim;
+  constexpr std::int64_t kRow = (kHeads + 2 * kKvHeads) * kChannels;
   const AttentionShape shape{.tokens = kTokens,
                              .heads = kHeads,
                              .kv_heads = kKvHeads,
-                             .head_dim = kHeadDim,
+                             .head_dim = kChannels,
                              .q_stride = kRow,
                              .kv_stride = kRow,
-                             .out_stride = kHeads * kHeadDim,
-                             .scale = 1.0 / std::sqrt(static_cast<double>(kHeadDim))};
+                             .out_stride = kHeads * kChannels,
+                             .scale = 1.0 / std::sqrt(static_cast<double>(kChannels))};
   Buffer<E> qkv(kTokens * kRow), dqkv(kTokens * kRow), out(kTokens * shape.out_stride),
       dout(kTokens * shape.out_stride);
   Buffer<A> lse(kHeads * kTokens);
@@ -265,11 +265,11 @@ void time_attention(Benchmarks& run, const std::string& type) {
   for (std::int64_t t = 0; t < kTokens; ++t) numbers[t] = static_cast<std::int32_t>(t + 1);
   hi.fill(numbers);
   Buffer<unsigned char> workspace(cuda::attention_backward_workspace<E>(shape));
-  E* const k = qkv.data() + kHeads * kHeadDim;
-  E* const v = k + kKvHeads * kHeadDim;
-  E* const dk = dqkv.data() + kHeads * kHeadDim;
-  E* const dv = dk + kKvHeads * kHeadDim;
-  const double product = 2.0 * kTokens * kTokens / 2 * kHeadDim * kHeads;
+  E* const k = qkv.data() + kHeads * kChannels;
+  E* const v = k + kKvHeads * kChannels;
+  E* const dk = dqkv.data() + kHeads * kChannels;
+  E* const dv = dk + kKvHeads * kChannels;
+  const double product = 2.0 * kTokens * kTokens / 2 * kChannels * kHeads;
   run.operations("attention forward causal " + type, 2 * product, [&] {
     cuda::attention_forward<E>(shape, qkv.data(), k, v, lo.data(), hi.data(), nullptr, out.data(),
                                lse.data(), nullptr);
@@ -292,8 +292,9 @@ void run_benchmarks(const std::string& filter, const std::function<void(const Ti
   if (run.wanted("cross_entropy")) time_cross_entropy(run);
   if (run.wanted("flat")) time_flat(run);
   if (run.wanted("attention")) {
-    time_attention<BFloat16>(run, "bf16");
-    time_attention<float>(run, "f32");
+    time_attention<BFloat16, kHeadDim>(run, "bf16");
+    time_attention<float, kHeadDim>(run, "f32");
+    time_attention<float, 64>(run, "f32, 64 channels");
   }
 }
 

@@ -8,42 +8,35 @@
 namespace cloze::cuda {
 namespace {
 
-// As large as registers allow, and shared memory with two tiles of rows.
+// As large as registers allow, and the least shared memory with two tiles of rows.
 template <class T, int kHeadDim>
 constexpr int kBackwardTile = std::is_same_v<T, double> ? (kHeadDim <= 128 ? 32 : 16)
                                                         : (kHeadDim <= 64 ? 64 : 32);
 
-// Bytes of so many tiles of rows, and two of scores.
-template <class Tile>
-constexpr std::size_t kSharedOfTiles(std::size_t tiles) {
-  return (tiles * Tile::kTileSize + 2 * Tile::kScoresSize) * Tile::kElementBytes;
-}
-
-// Whether keys and values, and queries and douts, take turns in one place each: five tiles come
-// from memory for a pair of tiles instead of two, where not every GPU has room for all four. A
-// smaller tile would cost more, for its products read shared memory more often.
-template <class Tile>
-constexpr bool kTurns = kSharedOfTiles<Tile>(4) > kSharedOfEveryGpu;
-
-// Blocks that the compiler must leave registers for where tiles take turns, whose places in memory
-// it would keep in registers: 2 of floats, 1 of doubles. 0: as it likes.
-template <class Tile>
-[[maybe_unused]] constexpr int kBackwardBlocks = kTurns<Tile> ? Tile::kVec / 2 : 0;
-
-template <class Tile>
-constexpr std::size_t kBackwardShared = kSharedOfTiles<Tile>(kTurns<Tile> ? 2 : 4);
+// kTurn: keys and values, and queries and douts, take turns in one place each. Five tiles come from
+// memory for a pair of tiles instead of two: for a GPU without room for all four. A smaller tile
+// would cost more, for its products read shared memory more often.
+template <class T, int kHeadDim, bool kTurn>
+struct BackwardShape : TileShape<T, kHeadDim, kBackwardTile<T, kHeadDim>> {
+  static constexpr bool kTurns = kTurn;
+  // Bytes of the tiles of rows, and two of scores.
+  static constexpr std::size_t kShared =
+      ((kTurn ? 2 : 4) * BackwardShape::kTileSize + 2 * BackwardShape::kScoresSize) *
+      BackwardShape::kElementBytes;
+  // Blocks that the compiler must leave registers for where tiles take turns, whose places in
+  // memory it would keep in registers: 2 of floats, 1 of doubles. 0: as it likes.
+  static constexpr int kBlocks = kTurn ? BackwardShape::kVec / 2 : 0;
+};
 
 // Where the tiles of a block lie.
 template <class Tile>
 struct BackwardTiles {
   using A = Tile::A;
-  static_assert(kBackwardShared<Tile> <= kSharedOfEveryGpu);
-
   __device__ explicit BackwardTiles(unsigned char* shared)
       : keys(reinterpret_cast<A*>(shared)),
-        values(kTurns<Tile> ? keys : keys + Tile::kTileSize),
+        values(Tile::kTurns ? keys : keys + Tile::kTileSize),
         queries(values + Tile::kTileSize),
-        douts(kTurns<Tile> ? queries : queries + Tile::kTileSize),
+        douts(Tile::kTurns ? queries : queries + Tile::kTileSize),
         weights(douts + Tile::kTileSize),
         slopes(weights + Tile::kScoresSize) {}
 
@@ -136,7 +129,7 @@ __device__ inline void differentiate(const BackwardCall<T>& call, std::int64_t h
 }
 
 template <class T, class Tile>
-__global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
+__global__ void __launch_bounds__(kTileBlock, Tile::kBlocks)
     key_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
@@ -159,7 +152,7 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
   const auto load_values = [&] {
     load_rows(tiles.values, forward.v + kv_offset, shape.kv_stride, first_key);
   };
-  if constexpr (!kTurns<Tile>) {
+  if constexpr (!Tile::kTurns) {
     load_keys();
     load_values();
   }
@@ -175,14 +168,14 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
       };
       __syncthreads();  // The last tile's products are done.
       load_queries();
-      if constexpr (kTurns<Tile>) {
+      if constexpr (Tile::kTurns) {
         load_keys();
       } else {
         load_douts();
       }
       __syncthreads();
       differentiate<Tile>(call, head, query, first_key, tiles, [&] {
-        if constexpr (kTurns<Tile>) {
+        if constexpr (Tile::kTurns) {
           __syncthreads();  // The queries and keys have been read.
           load_douts();
           load_values();
@@ -191,7 +184,7 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
       });
       __syncthreads();
       add_product<Tile, true>(dv, tiles.weights, tiles.douts);
-      if constexpr (kTurns<Tile>) {
+      if constexpr (Tile::kTurns) {
         __syncthreads();  // The douts have been read.
         load_queries();
         __syncthreads();
@@ -209,7 +202,7 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
 }
 
 template <class T, class Tile>
-__global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
+__global__ void __launch_bounds__(kTileBlock, Tile::kBlocks)
     query_gradient_kernel(const __grid_constant__ BackwardCall<T> call) {
   using A = Accumulator<T>;
   constexpr int kTile = Tile::kTokens;
@@ -234,7 +227,7 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
   const auto load_douts = [&] {
     load_rows(tiles.douts, call.dout + offset, shape.out_stride, first_query);
   };
-  if constexpr (!kTurns<Tile>) {
+  if constexpr (!Tile::kTurns) {
     load_queries();
     load_douts();
   }
@@ -247,14 +240,14 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
     };
     __syncthreads();  // The last tile's product is done.
     load_keys();
-    if constexpr (kTurns<Tile>) {
+    if constexpr (Tile::kTurns) {
       load_queries();
     } else {
       load_values();
     }
     __syncthreads();
     differentiate<Tile>(call, head, first_query, key, tiles, [&] {
-      if constexpr (kTurns<Tile>) {
+      if constexpr (Tile::kTurns) {
         __syncthreads();  // The keys and queries have been read.
         load_values();
         load_douts();
@@ -262,7 +255,7 @@ __global__ void __launch_bounds__(kTileBlock, kBackwardBlocks<Tile>)
       }
     });
     __syncthreads();
-    if constexpr (kTurns<Tile>) {
+    if constexpr (Tile::kTurns) {
       load_keys();
       __syncthreads();
     }
@@ -301,20 +294,34 @@ WorkspaceLayout layout_of(const AttentionShape& shape) {
   return layout;
 }
 
+template <class T, class Tile>
+void run_tiles(const BackwardCall<T>& call, std::int64_t tiles, Stream stream) {
+  const AttentionShape& shape = call.forward.shape;
+  auto* const of_keys = &key_gradient_kernel<T, Tile>;
+  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads), kTileBlock, Tile::kShared, stream,
+               call);
+  auto* const of_queries = &query_gradient_kernel<T, Tile>;
+  CLOZE_LAUNCH(of_queries, whole_grid(tiles * shape.heads), kTileBlock, Tile::kShared, stream,
+               call);
+}
+
 template <class T, int kHeadDim>
 void run_backward(const BackwardCall<T>& call, IntervalBounds* bounds, Stream stream) {
-  constexpr int kTile = kBackwardTile<T, kHeadDim>;
-  using Tile = TileShape<T, kHeadDim, kTile>;
+  using Whole = BackwardShape<T, kHeadDim, false>;
+  constexpr std::int64_t kTile = Whole::kTokens;
   const AttentionShape& shape = call.forward.shape;
   const std::int64_t tiles = (shape.tokens + kTile - 1) / kTile;
   CLOZE_LAUNCH(&bounds_kernel, grid_of((tiles + 7) / 8), kTileBlock, 0, stream, call.forward.lo,
-               call.forward.hi, shape.tokens, std::int64_t{kTile}, bounds, tiles);
-  auto* const of_keys = &key_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_keys, whole_grid(tiles * shape.kv_heads), kTileBlock, kBackwardShared<Tile>,
-               stream, call);
-  auto* const of_queries = &query_gradient_kernel<T, Tile>;
-  CLOZE_LAUNCH(of_queries, whole_grid(tiles * shape.heads), kTileBlock, kBackwardShared<Tile>,
-               stream, call);
+               call.forward.hi, shape.tokens, kTile, bounds, tiles);
+  if constexpr (Whole::kShared > kSharedOfEveryGpu) {
+    if (shared_of_gpu() < Whole::kShared) {
+      using Turns = BackwardShape<T, kHeadDim, true>;
+      static_assert(Turns::kShared <= kSharedOfEveryGpu);
+      run_tiles<T, Turns>(call, tiles, stream);
+      return;
+    }
+  }
+  run_tiles<T, Whole>(call, tiles, stream);
 }
 
 }  // namespace

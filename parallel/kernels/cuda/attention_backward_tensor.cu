@@ -277,8 +277,9 @@ void run(const BackwardCall<T>& call, Stream stream) {
     CLOZE_LAUNCH(&add_head_parts_tensor_kernel<T>, grid_of(shape.tokens), kTensorBlock, 0, stream,
                  call, parts);
   }
-  if constexpr (kQueryShared < kHeadDim, kManyKeys >> kSharedOfEveryGpu) {
-    if (shared_of_gpu() < kQueryShared<kHeadDim, kManyKeys>) {
+  constexpr std::size_t kOfManyKeys = kQueryShared<kHeadDim, kManyKeys>;
+  if constexpr (kOfManyKeys > kSharedOfEveryGpu) {
+    if (shared_of_gpu() < kOfManyKeys) {
       run_queries<T, kHeadDim, kFewKeys>(call, tiles, stream);
       return;
     }

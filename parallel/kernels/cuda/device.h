@@ -50,10 +50,15 @@
 namespace cloze::cuda {
 
 static_assert(kInvalidValue == cudaErrorInvalidValue &&
+              kMemoryAllocation == cudaErrorMemoryAllocation &&
               kInvalidConfiguration == cudaErrorInvalidConfiguration &&
               kLaunchOutOfResources == cudaErrorLaunchOutOfResources &&
               kInvalidDeviceFunction == cudaErrorInvalidDeviceFunction &&
-              kNoKernelImageForDevice == cudaErrorNoKernelImageForDevice);
+              kNoKernelImageForDevice == cudaErrorNoKernelImageForDevice &&
+              kInvalidPtx == cudaErrorInvalidPtx &&
+              kJitCompilerNotFound == cudaErrorJitCompilerNotFound &&
+              kUnsupportedPtxVersion == cudaErrorUnsupportedPtxVersion &&
+              kJitCompilationDisabled == cudaErrorJitCompilationDisabled);
 
 // Bytes of shared memory that a block may have on the GPU that this thread computes on.
 inline std::size_t shared_of_gpu() {

@@ -14,9 +14,13 @@ constexpr int kInvalidConfiguration = 9;
 constexpr int kLaunchOutOfResources = 701;
 // No memory left for what a kernel needs beside its tensors.
 constexpr int kMemoryAllocation = 2;
-// And where a library has no kernels for this kind of GPU.
+// And where a library has no kernels for this kind of GPU, or the driver compiles none for it.
 constexpr int kInvalidDeviceFunction = 98;
 constexpr int kNoKernelImageForDevice = 209;
+constexpr int kInvalidPtx = 218;
+constexpr int kJitCompilerNotFound = 221;
+constexpr int kUnsupportedPtxVersion = 222;
+constexpr int kJitCompilationDisabled = 223;
 
 // kInternal: a bug of ours, which every restart meets again. kUsage: the wrong build, or a job that
 // is too large for the GPU. All else is kTransient: a lost GPU, memory that fails. As LibTorch's
@@ -30,6 +34,10 @@ constexpr ExitCode code_of_launch(int error) {
     case kMemoryAllocation:
     case kInvalidDeviceFunction:
     case kNoKernelImageForDevice:
+    case kInvalidPtx:
+    case kJitCompilerNotFound:
+    case kUnsupportedPtxVersion:
+    case kJitCompilationDisabled:
       return ExitCode::kUsage;
     default:
       return ExitCode::kTransient;

@@ -41,7 +41,7 @@ TEST(LaunchErrorTest, AnErrorOfTheGpuIsWorthARestart) {
 }
 
 TEST(LaunchErrorTest, AGpuThatTheKernelsWereNotBuiltForIsTheUsersToMend) {
-  for (const int number : {98, 209}) {
+  for (const int number : {98, 209, 218, 221, 222, 223}) {
     const Error error = error_of(number);
     EXPECT_EQ(error.code(), ExitCode::kUsage) << number;
     EXPECT_NE(error.fix().find("CLOZE_CUDA_ARCHITECTURES"), std::string::npos) << error.fix();
