@@ -243,7 +243,9 @@ Groups connect_nccl(const Mesh& mesh, NcclSession& session, int rank, int kv_rep
   return build(mesh, rank, kv_replicas, on_host,
                [&](const std::string& name, const std::vector<int>& members) {
                  // Gradients may take until the end of the step; everything else is waited for.
-                 return session.communicator(name, members, /*urgent=*/name != "data");
+                 return session.communicator(
+                     name, members, /*urgent=*/name != "data",
+                     name.starts_with("pipeline") ? Peers::kNeighbors : Peers::kAll);
                });
 }
 

@@ -9,6 +9,7 @@
 #include "parallel/comm/mpi_communicator.h"
 #include "parallel/comm/mpi_progress.h"
 #include "parallel/comm/progress_thread.h"
+#include "parallel/comm/thrown_error.h"
 
 namespace cloze {
 namespace {
@@ -22,7 +23,11 @@ namespace {
     } catch (const Error& error) {
       code = error.code();
       std::fprintf(stderr, "error: %s\n", error.what());
-    } catch (const std::exception& error) {
+    } catch (const std::exception& thrown) {
+      // LibTorch gives memory back in functions that must not throw, and a GPU that has failed
+      // throws there.
+      const Error error = error_of(thrown);
+      code = error.code();
       std::fprintf(stderr, "error: %s\n", error.what());
     } catch (...) {
       std::fputs("error: an exception of unknown type\n", stderr);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -262,6 +263,23 @@ Work NcclCommunicator::do_exchange(std::span<const Transfer> sends,
       }
     });
   });
+}
+
+void NcclCommunicator::talk(Peers peers) {
+  const at::Tensor bytes = session_.device().make_bytes(2 * size());
+  const auto is_peer = [&](int other) {
+    const int apart = std::abs(other - rank());
+    return apart != 0 && (peers == Peers::kAll || apart == 1 || apart == size() - 1);
+  };
+  start("talk", size(), {bytes}, [&] {
+    together([&] {
+      for (int peer = 0; peer < size(); ++peer) {
+        if (!is_peer(peer)) continue;
+        send(bytes_of(bytes) + rank(), 1, peer);
+        receive(bytes_of(bytes) + size() + peer, 1, peer);
+      }
+    });
+  }).wait();
 }
 
 void NcclCommunicator::do_barrier() {

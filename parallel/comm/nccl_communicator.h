@@ -25,6 +25,10 @@ class NcclCommunicator final : public Communicator {
 
   std::int64_t reduction_bytes(std::int64_t elements, std::int64_t width) const override;
 
+  // Every rank calls it before all other calls: sends a byte to each peer and gets one, whereby
+  // NCCL connects them.
+  void talk(Peers peers);
+
  private:
   Work do_all_reduce(at::Tensor tensor, ReduceOp op) override;
   Work do_all_gather(at::Tensor output, at::Tensor input) override;

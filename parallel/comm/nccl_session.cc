@@ -70,9 +70,9 @@ NcclSession::NcclSession(const NcclDevice& device, Communicator& host, Options o
 }
 
 NcclSession::~NcclSession() {
-  watcher_ = {};
   if (world_ != nullptr) end(world_, nullptr);
-  abort_all();  // Those that were never given to anybody.
+  watcher_ = {};  // Not before: the last end can hang, too.
+  abort_all();    // Those that were never given to anybody.
 }
 
 void NcclSession::join_world(Communicator& host) {
@@ -131,18 +131,22 @@ void NcclSession::refuse_shared_gpus(Communicator& host) const {
 
 std::unique_ptr<Communicator> NcclSession::communicator(const std::string& name,
                                                         const std::vector<int>& members,
-                                                        bool urgent) {
+                                                        bool urgent, Peers peers) {
   check_alive();
   const int rank = rank_among(members, rank_, name);
   const int size = static_cast<int>(members.size());
-  std::unique_ptr<Communicator> group;
+  std::unique_ptr<NcclCommunicator> group;
   guarded([&] {
     NcclComm comm = world_ == nullptr ? nullptr : split(name, rank, members);
     CudaStream stream = size > 1 ? make_stream(urgent) : nullptr;
     group = std::make_unique<NcclCommunicator>(name, rank, size, *this, comm, stream);
   });
-  // NCCL connects ranks when they first talk: a network that does not carry is found here.
-  if (size > 1) group->barrier();
+  // NCCL connects ranks when they first talk, to send and for calls of all each in its own way: a
+  // network that does not carry is found here, and NCCL's memory is taken before the tensors'.
+  if (size > 1) {
+    group->talk(peers);
+    group->barrier();
+  }
   return group;
 }
 

@@ -44,6 +44,9 @@ struct NcclDevice {
   std::function<at::Tensor(std::int64_t bytes)> make_bytes;
 };
 
+// kNeighbors: each with the one before and the one after it, the last with the first.
+enum class Peers { kAll, kNeighbors };
+
 class NcclSession {
  public:
   struct Options {
@@ -74,8 +77,10 @@ class NcclSession {
 
   // Every rank of the world calls it, in the same order, each with the members of its own group:
   // world ranks in the order of the group. `urgent`: its transfers go before those of others.
+  // `peers`: between which of them something will be sent.
   std::unique_ptr<Communicator> communicator(const std::string& name,
-                                             const std::vector<int>& members, bool urgent);
+                                             const std::vector<int>& members, bool urgent,
+                                             Peers peers = Peers::kAll);
 
   const NcclDevice& device() const { return device_; }
   NcclCalls& calls() { return calls_; }

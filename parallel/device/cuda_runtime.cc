@@ -1,10 +1,10 @@
 #include "parallel/device/cuda_runtime.h"
 
 #include <algorithm>
-#include <array>
 
 #include "parallel/base/check.h"
 #include "parallel/base/system_file.h"
+#include "parallel/device/cuda_error.h"
 #include "parallel/device/shared_library.h"
 
 namespace cloze {
@@ -13,21 +13,13 @@ namespace {
 constexpr const char* kFixLibraries =
     "install CUDA 13's runtime and NVIDIA's driver, or train with --device cpu";
 
-// cudaErrorStubLibrary, cudaErrorInsufficientDriver, cudaErrorNoDevice,
-// cudaErrorSystemDriverMismatch, cudaErrorCompatNotSupportedOnDevice: nothing that a restart would
-// change.
-constexpr std::array<CudaResult, 5> kSetup = {34, 35, 100, 803, 804};
-
 }  // namespace
 
 void CudaRuntime::check(CudaResult result, const char* call) const {
   if (result == kCudaSuccess) return;
-  const bool is_setup = std::ranges::find(kSetup, result) != kSetup.end();
-  fail(is_setup ? ExitCode::kUsage : ExitCode::kTransient,
+  fail(code_of_cuda_error(result),
        str(call, ": CUDA says '", error_string(result), "' (", result, ")"),
-       is_setup ? "run where nvidia-smi lists a GPU, or train with --device cpu"
-                : "start again from the last checkpoint; if it comes back, look at the GPU with "
-                  "nvidia-smi and dmesg");
+       fix_of_cuda_error(result));
 }
 
 CudaRuntime open_cuda_runtime() {

@@ -109,9 +109,20 @@ TEST(NcclSessionTest, ARanksCallsAreThoseOfItsProgramInItsOrder) {
     first.wait();
   });
   const std::vector<std::string> expected = {
-      "tensor all_gather 1",  // When it was made.
+      "tensor send 1 1",           "tensor recv 1 1",          "tensor all_gather 1",  // When made.
       "tensor all_gather 16",      "tensor send 131072 1",     "tensor recv 131072 1",
       "tensor broadcast 131072 0", "tensor broadcast 131072 1"};
+  EXPECT_EQ(gpus.calls(0), expected);
+}
+
+TEST(NcclSessionTest, RanksOfAPipelineTalkToTheirNeighborsWhenItIsMade) {
+  SimulatedGpus gpus(4, {});
+  run_gpu_ranks(4, gpus, {}, [](GpuRank self) {
+    self.session.communicator("forward", self.hosts.everyone(), /*urgent=*/true, Peers::kNeighbors);
+  });
+  const std::vector<std::string> expected = {"forward send 1 1", "forward recv 1 1",
+                                             "forward send 1 3", "forward recv 1 3",
+                                             "forward all_gather 1"};
   EXPECT_EQ(gpus.calls(0), expected);
 }
 

@@ -17,6 +17,7 @@
 #include "parallel/base/file.h"
 #include "parallel/base/system_file.h"
 #include "parallel/comm/groups.h"
+#include "parallel/comm/thrown_error.h"
 #include "parallel/device/shared_library.h"
 #include "parallel/gpu/gpu.h"
 #include "parallel/gpu/libraries.h"
@@ -159,6 +160,12 @@ GpuSetup look_for_gpus(const GpuSources& sources,
     setup.kernels.found = hex_of(digest_of(File::open_for_reading(file)));
     setup.kernels.detail = file.string();
   });
+  // The largest after the others: what it may break is known by then.
+  step(str("opening ", vendor.torch_library), setup.torch, [&] {
+    setup.torch.detail = sources.open_torch().string();
+    setup.torch.found = TORCH_VERSION;
+  });
+  // As in training: LibTorch may bring its own along.
   step(str("opening ", vendor.collectives), setup.nccl, [&] {
     const NcclLibrary nccl = sources.open_nccl();
     const int version = version_of(nccl);
@@ -166,11 +173,6 @@ GpuSetup look_for_gpus(const GpuSources& sources,
     setup.nccl.detail = file_of(nccl.get_version);
     if (!setup.nccl_shares) return;
     step(setup.doing, setup.sharing, [&] { check_nccl_of_one_gpu(version); });
-  });
-  // The largest last: what it may break is known by then.
-  step(str("opening ", vendor.torch_library), setup.torch, [&] {
-    setup.torch.detail = sources.open_torch().string();
-    setup.torch.found = TORCH_VERSION;
   });
   const bool can_start = !setup.gpus.empty() && setup.gpus.front().problem.empty() &&
                          setup.environment.problem.empty() && setup.kernels.problem.empty() &&

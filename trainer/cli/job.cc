@@ -18,6 +18,7 @@
 #include "parallel/comm/groups.h"
 #include "parallel/comm/launched_task.h"
 #include "parallel/comm/mpi_library.h"
+#include "parallel/comm/thrown_error.h"
 #include "parallel/pass/caching_allocator.h"
 #include "trainer/cli/report_error.h"
 #include "trainer/loop/agreement.h"

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <map>
 #include <optional>
+
+#include "parallel/comm/thrown_error.h"
 
 namespace cloze {
 namespace {
@@ -64,29 +67,6 @@ std::string broadcast_text(Communicator& group, const std::string& text, int roo
       group.rank() == root ? bytes_of(text, length) : at::empty({length}, at::kByte);
   group.broadcast(bytes, root).wait();
   return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(length)};
-}
-
-Error error_of(const std::exception& thrown) {
-  if (const auto* memory = dynamic_cast<const c10::OutOfMemoryError*>(&thrown)) {
-    return {ExitCode::kUsage, memory->what_without_backtrace(),
-            "lower batch.micro_size, recompute more (parallel.recompute), or use more ranks"};
-  }
-  if (const auto* device = dynamic_cast<const c10::AcceleratorError*>(&thrown)) {
-    return {ExitCode::kTransient, device->what_without_backtrace(),
-            "start again from the last checkpoint; if it comes back, look at the GPU with "
-            "nvidia-smi and dmesg"};
-  }
-  const auto* torch = dynamic_cast<const c10::Error*>(&thrown);
-  // What its libraries of products say of a GPU that has failed.
-  for (const char* status : {"CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_INTERNAL_ERROR"}) {
-    if (torch != nullptr && torch->msg().find(status) != std::string::npos) {
-      return {ExitCode::kTransient, torch->what_without_backtrace(),
-              "start again from the last checkpoint; if it comes back, look at the GPU with "
-              "nvidia-smi and dmesg"};
-    }
-  }
-  return {ExitCode::kInternal, torch != nullptr ? torch->what_without_backtrace() : thrown.what(),
-          "report this with the command that made it"};
 }
 
 void together(Communicator& group, const std::function<void()>& body) {

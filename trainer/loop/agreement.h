@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,10 +20,6 @@ class AgreedError : public Error {
  private:
   int rank_;
 };
-
-// What is thrown by others, as an error of ours, without LibTorch's backtrace: a full device is
-// kUsage, one that fails kTransient, all else kInternal.
-Error error_of(const std::exception& thrown);
 
 // Runs `body`, which talks to no other rank, on every rank of `group`. When it throws an Error
 // on any, all throw that of the lowest rank, so that nobody waits for a rank that gave up.

@@ -34,22 +34,6 @@ TEST(AgreementTest, NothingIsThrownWhenAllSucceed) {
   });
 }
 
-// LibTorch's words for a GPU that is full or fails: neither is a bug of ours.
-TEST(AgreementTest, ErrorsOfADeviceAreTheUsersOrPass) {
-  const c10::SourceLocation here{"call", "file.cc", 1};
-  EXPECT_EQ(error_of(c10::OutOfMemoryError(here, "CUDA out of memory")).code(), ExitCode::kUsage);
-  const Error fault = error_of(c10::AcceleratorError(here, 719, "unspecified launch failure"));
-  EXPECT_EQ(fault.code(), ExitCode::kTransient);
-  EXPECT_NE(fault.problem().find("unspecified launch failure"), std::string::npos);
-  const auto product = [&](const char* status) {
-    return error_of(c10::Error(here, std::string("CUDA error: ") + status)).code();
-  };
-  EXPECT_EQ(product("CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"),
-            ExitCode::kTransient);
-  EXPECT_EQ(product("CUBLAS_STATUS_INVALID_VALUE when calling cublasSgemm"), ExitCode::kInternal);
-  EXPECT_EQ(error_of(std::runtime_error("a surprise")).code(), ExitCode::kInternal);
-}
-
 TEST(AgreementTest, OtherExceptionsBecomeInternalErrors) {
   run_ranks(2, [](LocalWorld& world, int rank) {
     const Groups groups = connect_local(Mesh({.data = 2}), world, rank, 1);

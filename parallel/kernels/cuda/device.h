@@ -49,16 +49,19 @@
 
 namespace cloze::cuda {
 
-static_assert(kInvalidValue == cudaErrorInvalidValue &&
-              kMemoryAllocation == cudaErrorMemoryAllocation &&
-              kInvalidConfiguration == cudaErrorInvalidConfiguration &&
-              kLaunchOutOfResources == cudaErrorLaunchOutOfResources &&
-              kInvalidDeviceFunction == cudaErrorInvalidDeviceFunction &&
-              kNoKernelImageForDevice == cudaErrorNoKernelImageForDevice &&
-              kInvalidPtx == cudaErrorInvalidPtx &&
-              kJitCompilerNotFound == cudaErrorJitCompilerNotFound &&
-              kUnsupportedPtxVersion == cudaErrorUnsupportedPtxVersion &&
-              kJitCompilationDisabled == cudaErrorJitCompilationDisabled);
+static_assert(kCudaLaunchErrors == std::array<int, 3>{cudaErrorInvalidValue,
+                                                      cudaErrorInvalidConfiguration,
+                                                      cudaErrorLaunchOutOfResources});
+static_assert(kCudaKernelErrors ==
+              std::array<int, 6>{cudaErrorInvalidDeviceFunction, cudaErrorNoKernelImageForDevice,
+                                 cudaErrorInvalidPtx, cudaErrorJitCompilerNotFound,
+                                 cudaErrorUnsupportedPtxVersion, cudaErrorJitCompilationDisabled});
+static_assert(kCudaSetupErrors == std::array<int, 5>{cudaErrorStubLibrary,
+                                                     cudaErrorInsufficientDriver, cudaErrorNoDevice,
+                                                     cudaErrorSystemDriverMismatch,
+                                                     cudaErrorCompatNotSupportedOnDevice});
+static_assert(kCudaMemoryAllocation == cudaErrorMemoryAllocation &&
+              kCudaLaunchFailure == cudaErrorLaunchFailure);
 
 // Bytes of shared memory that a block may have on the GPU that this thread computes on.
 inline std::size_t shared_of_gpu() {
