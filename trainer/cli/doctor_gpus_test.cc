@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "parallel/base/check.h"
@@ -158,6 +159,20 @@ TEST_F(DoctorGpusTest, TheEnvironmentIsToldInTheWordsOfTraining) {
   EXPECT_NE(setup.environment.problem.find("1.2.3.4:5"), std::string::npos);
 }
 
+TEST_F(DoctorGpusTest, NcclMayBeTheOneThatLibTorchBringsAlong) {
+  GpuSources sources_of_torch = sources(&two_gpus);
+  auto is_open = std::make_shared<bool>(false);
+  sources_of_torch.open_torch = [=, open = sources_of_torch.open_torch] {
+    *is_open = true;
+    return open();
+  };
+  sources_of_torch.open_nccl = [=, open = sources_of_torch.open_nccl] {
+    EXPECT_TRUE(*is_open) << "training opens LibTorch first";
+    return open();
+  };
+  EXPECT_EQ(look(sources_of_torch).nccl.found, "2.28.9");
+}
+
 TEST_F(DoctorGpusTest, ACopyBringsBackWhatItFoundAndKeepsWhatLibrariesPrint) {
   GpuSources noisy = sources(&two_gpus);
   noisy.open_torch = [] {
@@ -181,8 +196,8 @@ TEST_F(DoctorGpusTest, ALibraryThatKillsOrHangsItsProcessIsNamed) {
   const GpuSetup dead = look_in_copy(deadly, std::chrono::seconds(60));
   EXPECT_EQ(dead.ended, "ends with 137");
   EXPECT_EQ(dead.doing, "opening libtorch_cuda.so");
-  EXPECT_EQ(dead.nccl.found, "2.28.9") << "what was found before is kept";
-  EXPECT_EQ(dead.gpus.size(), 2U);
+  EXPECT_EQ(dead.gpus.size(), 2U) << "what was found before is kept";
+  EXPECT_NE(dead.kernels.found, "");
   deadly.open_torch = []() -> std::filesystem::path {
     std::this_thread::sleep_for(std::chrono::seconds(60));
     return "";

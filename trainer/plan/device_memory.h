@@ -24,9 +24,9 @@ inline DeviceMemory cpu_memory() {
   }};
 }
 
-// A GPU, with LibTorch's allocator, which rounds to 512 bytes (and splits what it has cached, so
-// that a tensor may get up to 1 MiB more), and cuBLAS's workspace of eight pieces of 4 MiB
-// (CUBLAS_WORKSPACE_CONFIG).
+// A GPU, with LibTorch's allocator, which rounds to 512 bytes (without the expandable segments of
+// PYTORCH_ALLOC_CONF a tensor may get up to 1 MiB more), and cuBLAS's workspace of eight pieces of
+// 4 MiB (CUBLAS_WORKSPACE_CONFIG).
 inline DeviceMemory gpu_memory() {
   return {.block = [](std::int64_t bytes) { return (bytes + 511) / 512 * 512; },
           .is_cpu = false,
