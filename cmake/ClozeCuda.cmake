@@ -60,6 +60,7 @@ function(cloze_gpu_library folder)
   list(APPEND generate -gencode arch=compute_${last},code=compute_${last})
   file(GLOB kernels CONFIGURE_DEPENDS "${folder}/*.cu")
   set(flags "${PROJECT_SOURCE_DIR}/${folder}/nvcc.flags")
+  set(warnings "${PROJECT_SOURCE_DIR}/${folder}/nvcc_warnings.flags")
   set(objects "")
   foreach(kernel IN LISTS kernels)
     cmake_path(GET kernel STEM name)
@@ -68,9 +69,9 @@ function(cloze_gpu_library folder)
       OUTPUT "${object}"
       COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} "${CLOZE_NVCC}" --options-file "${flags}" ${generate}
               --threads 0 -ccbin "${CMAKE_CXX_COMPILER}" -Xcompiler -fPIC,-fvisibility=hidden
-              -Werror all-warnings -Xcompiler -Wall,-Wextra
+              --options-file "${warnings}"
               -I "${PROJECT_SOURCE_DIR}" -MD -MF "${object}.d" -c "${kernel}" -o "${object}"
-      DEPENDS "${kernel}" "${flags}"
+      DEPENDS "${kernel}" "${flags}" "${warnings}"
       DEPFILE "${object}.d"
       COMMENT "Building GPU object ${name}.o"
       VERBATIM)

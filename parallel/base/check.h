@@ -11,12 +11,12 @@ namespace cloze {
 // The process exit codes of the command line. Scripts rely on the numbers.
 enum class ExitCode : int {
   kDone = 0,
-  kUsage = 64,        // Command line or config.
+  kUsage = 64,        // Command line, config, or a machine without what they ask for.
   kBadInput = 65,     // Corrupt, wrong or missing input: checkpoint, shard, model folder.
   kInternal = 70,     // A bug of ours: an invariant does not hold.
   kCannotWrite = 73,  // An output cannot be created.
   kIo = 74,           // Reading or writing failed.
-  kTransient = 75,    // A restart helps: a lost peer, a deadline.
+  kTransient = 75,    // A restart helps: a lost peer, a deadline, a failed GPU.
   kPreempted = 85,    // Stopped by a signal after a checkpoint; resume.
   kNumerics = 86,     // Stopped by non-finite numbers.
 };

@@ -119,7 +119,8 @@ class NcclSession {
   }
   // Returns when `comm` has no call in progress. Throws when one failed or the deadline passes.
   void settle(NcclComm comm, const std::string& what) const;
-  // Calls `body`; when NCCL, CUDA or the deadline ends it, everything of this rank fails.
+  // Calls `body`; when NCCL, a failed GPU or the deadline ends it (kTransient), everything of this
+  // rank fails. An error of another kind is told by who catches it.
   template <typename Body>
   void guarded(const Body& body) {
     try {

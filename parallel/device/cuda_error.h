@@ -51,7 +51,8 @@ constexpr ExitCode code_of_cuda_error(int error) {
 constexpr const char* fix_of_cuda_error(int error) {
   if (is_among(kCudaLaunchErrors, error)) return "report this with the sizes of the call";
   if (is_among(kCudaKernelErrors, error)) {
-    return "build with this GPU's compute capability in CLOZE_CUDA_ARCHITECTURES";
+    return "build with this GPU's compute capability in CLOZE_CUDA_ARCHITECTURES; LibTorch and the "
+           "driver must know this kind of GPU, too";
   }
   if (is_among(kCudaSetupErrors, error)) {
     return "run where nvidia-smi lists a GPU, or train with --device cpu";

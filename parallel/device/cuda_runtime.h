@@ -50,8 +50,8 @@ struct CudaRuntime {
                              CudaStream stream);
   const char* (*error_string)(CudaResult result);
 
-  // Throws Error with CUDA's own words when `result` is not kCudaSuccess: kUsage where there is no
-  // device or no driver, kTransient otherwise. `call`: what was asked, for the message.
+  // Throws Error with CUDA's own words when `result` is not kCudaSuccess, of the kind that
+  // cuda_error.h says. `call`: what was asked, for the message.
   void check(CudaResult result, const char* call) const;
 };
 

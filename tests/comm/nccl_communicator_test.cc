@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "parallel/base/check.h"
+#include "parallel/comm/groups.h"
 #include "tests/comm/communicator_suite.h"
 #include "tests/comm/nccl_testing.h"
 #include "tests/support/simulated_gpus.h"
@@ -115,15 +116,27 @@ TEST(NcclSessionTest, ARanksCallsAreThoseOfItsProgramInItsOrder) {
   EXPECT_EQ(gpus.calls(0), expected);
 }
 
-TEST(NcclSessionTest, RanksOfAPipelineTalkToTheirNeighborsWhenItIsMade) {
+// The first and last stage of a pipeline send to each other, too; other groups send to all.
+TEST(NcclSessionTest, RanksTalkToThoseThatTheyWillSendTo) {
   SimulatedGpus gpus(4, {});
-  run_gpu_ranks(4, gpus, {}, [](GpuRank self) {
-    self.session.communicator("forward", self.hosts.everyone(), /*urgent=*/true, Peers::kNeighbors);
-  });
-  const std::vector<std::string> expected = {"forward send 1 1", "forward recv 1 1",
-                                             "forward send 1 3", "forward recv 1 3",
-                                             "forward all_gather 1"};
-  EXPECT_EQ(gpus.calls(0), expected);
+  const auto calls_of = [&](const Degrees& degrees, const std::string& group) {
+    const std::size_t before = gpus.calls(0).size();
+    run_gpu_ranks(4, gpus, {}, [&](GpuRank self) {
+      connect_nccl(Mesh(degrees), self.session, self.rank, 1, self.hosts.make_group(self.rank));
+    });
+    std::vector<std::string> calls = gpus.calls(0);
+    calls.erase(calls.begin(), calls.begin() + static_cast<std::ptrdiff_t>(before));
+    std::erase_if(calls, [&](const std::string& call) { return !call.starts_with(group + " "); });
+    return calls;
+  };
+  for (const char* direction : {"pipeline_forward", "pipeline_backward"}) {
+    const std::string name = direction;
+    const std::vector<std::string> expected = {name + " send 1 1", name + " recv 1 1",
+                                               name + " send 1 3", name + " recv 1 3",
+                                               name + " all_gather 1"};
+    EXPECT_EQ(calls_of({.pipeline = 4}, name), expected);
+  }
+  EXPECT_EQ(calls_of({.data = 4}, "data").size(), 7U);
 }
 
 TEST(NcclSessionTest, TransfersThatCrossAreFound) {

@@ -44,7 +44,7 @@ TEST(NcclFailureTest, AnAddressThatNcclReadFromItsOwnFileEndsTheJobBeforeAnybody
 
 TEST(NcclFailureTest, AGroupOfCallsIsClosedWhenOneOfThemFails) {
   SimulatedGpus gpus(2, {});
-  gpus.fail(0, "recv", 1, 3);
+  gpus.fail(0, "recv", 2, 3);  // The first is of the talk at the start.
   const std::string problem =
       problem_of(2, gpus, {.deadline = milliseconds(500)}, ExitCode::kTransient, [](GpuRank self) {
         const auto group = self.everyone("data");
@@ -75,12 +75,18 @@ void sum_many(GpuRank self, std::int64_t elements) {
 }
 
 TEST(NcclFailureTest, AFailureOfTheRanksOwnCallIsRecorded) {
-  for (const char* function : {"all_gather", "send", "recv", "group_end", "event_record",
-                               "stream_wait_event", "comm_split", "broadcast"}) {
+  struct Fault {
+    const char* function;
+    int count;  // Which of its calls fails: one after the start, if there is one.
+  };
+  for (const auto& [function, count] :
+       {Fault{"all_gather", 2}, Fault{"send", 4}, Fault{"recv", 4}, Fault{"group_end", 4},
+        Fault{"event_record", 10}, Fault{"stream_wait_event", 10}, Fault{"comm_split", 2},
+        Fault{"broadcast", 2}}) {
     SCOPED_TRACE(function);
     SimulatedGpus gpus(2, {});
     Failures failures(2);
-    gpus.fail(0, function, 2, 3);
+    gpus.fail(0, function, count, 3);
     problem_of(2, gpus, failures.setting(milliseconds(500)), ExitCode::kTransient,
                [](GpuRank self) {
                  const auto first = self.everyone("tensor");
@@ -162,7 +168,7 @@ TEST(NcclFailureTest, AGroupThatCannotBeEndedIsTold) {
 TEST(NcclFailureTest, AnErrorThatNcclTellsAfterwardsEndsEverythingOnThatRank) {
   SimulatedGpus gpus(2, {});
   Failures failures(2);
-  gpus.fail(1, "kernel", 2, kNcclRemoteError);
+  gpus.fail(1, "kernel", 5, kNcclRemoteError);  // After the talks at the start.
   const std::string problem = problem_of(2, gpus, failures.setting(milliseconds(2000)),
                                          ExitCode::kTransient, [](GpuRank self) {
                                            const auto one = self.everyone("tensor");

@@ -51,8 +51,8 @@ class NcclFaultsTest : public testing::TestWithParam<FaultCase> {};
 
 INSTANTIATE_TEST_SUITE_P(All, NcclFaultsTest,
                          testing::Values(FaultCase{"comm_init_rank", 1}, FaultCase{"comm_split", 8},
-                                         FaultCase{"all_gather", 40}, FaultCase{"send", 4},
-                                         FaultCase{"recv", 4}, FaultCase{"group_end", 40},
+                                         FaultCase{"all_gather", 40}, FaultCase{"send", 16},
+                                         FaultCase{"recv", 16}, FaultCase{"group_end", 40},
                                          FaultCase{"kernel", 60}, FaultCase{"event_record", 80},
                                          FaultCase{"stream_wait_event", 80},
                                          FaultCase{"comm_finalize", 1}),
