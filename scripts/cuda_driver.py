@@ -1,6 +1,7 @@
 """NVIDIA's driver by its library alone, for scripts on GPU machines: it needs nothing installed."""
 
 import ctypes
+import os
 
 
 def open_driver():
@@ -14,3 +15,9 @@ def open_driver():
         error = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
         return driver, error, count.value
     return None, 0, 0
+
+
+def visible_gpu(index):
+    """What CUDA_VISIBLE_DEVICES must be for the GPU that this process sees as `index`."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return str(index) if visible is None else visible.split(",")[index].strip()

@@ -20,9 +20,6 @@ namespace {
   if (const std::exception_ptr current = std::current_exception()) {
     try {
       std::rethrow_exception(current);
-    } catch (const Error& error) {
-      code = error.code();
-      std::fprintf(stderr, "error: %s\n", error.what());
     } catch (const std::exception& thrown) {
       // LibTorch gives memory back in functions that must not throw, and a GPU that has failed
       // throws there.

@@ -25,6 +25,7 @@ constexpr std::array<ProductError, 3> kProductErrors = {{
 }  // namespace
 
 Error error_of(const std::exception& thrown) {
+  if (const auto* const own = dynamic_cast<const Error*>(&thrown)) return *own;
   const auto* const torch = dynamic_cast<const c10::Error*>(&thrown);
   const std::string what = torch == nullptr ? thrown.what() : torch->what_without_backtrace();
   const auto as_of = [&](int error) {

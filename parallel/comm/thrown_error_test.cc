@@ -38,6 +38,14 @@ TEST(ThrownErrorTest, LibTorchsLaunchesMeanWhatOursDo) {
   EXPECT_EQ(error_of_device(701).code(), ExitCode::kInternal) << "more than a GPU has";
 }
 
+TEST(ThrownErrorTest, OneOfOursIsAsItIs) {
+  const Error thrown(ExitCode::kBadInput, "a shard is torn", "make it again");
+  const Error error = error_of(thrown);
+  EXPECT_EQ(error.code(), ExitCode::kBadInput);
+  EXPECT_EQ(error.problem(), "a shard is torn");
+  EXPECT_EQ(error.fix(), "make it again");
+}
+
 TEST(ThrownErrorTest, AllElseIsABug) {
   const c10::Error product(kHere, "CUBLAS_STATUS_INVALID_VALUE when calling cublasSgemm");
   EXPECT_EQ(error_of(product).code(), ExitCode::kInternal);

@@ -15,6 +15,7 @@
 
 #include "parallel/base/check.h"
 #include "parallel/gpu/flash_attention.h"
+#include "parallel/kernels/test_values.h"
 #include "parallel/pass/device_writer.h"
 #include "parallel/pass/dtype_dispatch.h"
 #include "tests/parity/layout_run.h"
@@ -173,16 +174,6 @@ Attended<T> attend(const Kernels& kernels, const Microbatch& microbatch, const s
   return made;
 }
 
-template <class T>
-std::vector<T> random_values(std::int64_t count) {
-  const at::Tensor drawn = at::randn({count}, at::kFloat);
-  std::vector<T> values(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) {
-    values[static_cast<std::size_t>(i)] = T(drawn.const_data_ptr<float>()[i]);
-  }
-  return values;
-}
-
 // Largest difference where the batch's tokens are; what padding gets is nobody's.
 template <class Values>
 double difference(const Values& a, const Values& b, const Batch& batch, std::int64_t features) {
@@ -207,9 +198,8 @@ void expect_the_cpus_attention(const Batch& batch, int calls) {
   ASSERT_NE(on_device.samples(), nullptr);
   const std::int64_t features = (kHeads.heads + 2 * kHeads.kv_heads) * kHeads.head_dim;
   const std::int64_t outputs = kHeads.heads * kHeads.head_dim;
-  at::manual_seed(5);
-  const std::vector<T> qkv = random_values<T>(batch.num_tokens() * features);
-  std::vector<T> dout = random_values<T>(batch.num_tokens() * outputs);
+  const std::vector<T> qkv = normals<T>(batch.num_tokens() * features, 1);
+  std::vector<T> dout = normals<T>(batch.num_tokens() * outputs, 2);
   for (std::int64_t token = 0; token < batch.num_tokens(); ++token) {
     if (batch.lo[token] < batch.hi[token]) continue;
     std::fill_n(dout.begin() + token * outputs, outputs, T(0.0F));  // Of padding comes nothing.

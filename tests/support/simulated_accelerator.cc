@@ -1,7 +1,6 @@
 #include "tests/support/simulated_accelerator.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/native/CPUFallback.h>
@@ -100,10 +99,6 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
   c10::DeviceIndex deviceCount() const override { return 1; }
   c10::DeviceIndex getCurrentDevice() const override { return 0; }
-  // It draws nothing; at::manual_seed() asks all the same.
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
-    return at::detail::getDefaultCPUGenerator();
-  }
   at::Device getDeviceFromPtr(void*) const override { return simulated_accelerator(); }
   bool isPinnedPtr(const void* data) const override { return simulated::is_pinned(data); }
   at::Allocator* getPinnedMemoryAllocator() const override { return simulated::pinned_allocator(); }

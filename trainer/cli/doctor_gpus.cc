@@ -83,8 +83,6 @@ class Steps {
     progress_(setup_);
     try {
       step();
-    } catch (const Error& error) {
-      keep(error, part);
     } catch (const std::exception& thrown) {
       keep(error_of(thrown), part);
     }

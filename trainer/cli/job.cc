@@ -98,8 +98,6 @@ int run_job(JobPlace& place, const std::function<int(MpiSession&, Communicator&)
     // Every rank is here; one of them speaks.
     if (world->rank() == 0) report_error(error, error.rank(), place.phase, place.step);
     return static_cast<int>(error.code());
-  } catch (const Error& error) {
-    return end_job(session, error, place);
   } catch (const std::exception& error) {
     return end_job(session, error_of(error), place);
   }

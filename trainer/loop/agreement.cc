@@ -73,8 +73,6 @@ void together(Communicator& group, const std::function<void()>& body) {
   std::optional<Error> error;
   try {
     body();
-  } catch (const Error& thrown) {
-    error = thrown;
   } catch (const std::exception& thrown) {
     error = error_of(thrown);
   }
